@@ -1,0 +1,47 @@
+import type { CommandDef } from "citty";
+
+/** A command of the program. Loaded when it is called, so that each one starts fast. */
+export interface CatalogueEntry {
+  readonly summary: string;
+  /** Whole command lines, with what they do. */
+  readonly examples: readonly string[];
+  readonly load: () => Promise<CommandDef>;
+}
+
+/** Every command by its name. */
+export const commands: Readonly<Record<string, CatalogueEntry>> = {
+  run: {
+    summary: "Run the gateway until SIGTERM or SIGINT",
+    examples: [
+      "tbgw run                                  Configuration from $TB_GW_CONFIG_DIR, /etc/tbgw, …",
+      "tbgw run --config ./config --data ./data  Everything in this folder",
+      "tbgw run --log-level debug                Say more",
+    ],
+    load: async () => (await import("./run.ts")).runCommand,
+  },
+  demo: {
+    summary: "See the gateway work: platform, broker and devices simulated on this machine",
+    examples: [
+      "tbgw demo                                 Live view; Ctrl-C ends it",
+      "tbgw demo --seconds 20 --json             One summary object at the end",
+    ],
+    load: async () => (await import("./demo.ts")).demoCommand,
+  },
+  check: {
+    summary: "Check the configuration: every mistake with file, path and line",
+    examples: [
+      "tbgw check                                The configuration that run would use",
+      "tbgw check --config ./config --strict     Warnings count as errors",
+      "tbgw check --explain                      What each mapping asks for and sends",
+    ],
+    load: async () => (await import("./check.ts")).checkCommand,
+  },
+  schema: {
+    summary: "Print the JSON Schema of a configuration file, for editors",
+    examples: [
+      "tbgw schema gateway > tb_gateway.schema.json",
+      "tbgw schema mqtt > mqtt.schema.json",
+    ],
+    load: async () => (await import("./schema.ts")).schemaCommand,
+  },
+};

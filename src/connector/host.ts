@@ -1,0 +1,168 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "#sdk/clock";
+import type { AcceptResult, ConnectorHost, GatewayUplink, Metrics, Uplink } from "#sdk/connector";
+import { ConfigError, InvariantError } from "#sdk/errors";
+import type { Logger } from "#sdk/logger";
+import type { DeviceData } from "#sdk/model";
+import type { ConnectorSetup, RevocableHost } from "./supervisor.ts";
+
+/** State of a connector's links. */
+export type LinkStatus = Parameters<ConnectorHost["setStatus"]>[0];
+
+/** What hosts are built from; one for the whole gateway. */
+export interface HostServices {
+  readonly clock: Clock;
+  readonly dataDir: string;
+  readonly uplink: Uplink;
+  /** Stores data of the gateway's own device. */
+  acceptOwn(
+    data: Pick<DeviceData, "attributes" | "telemetry">,
+    signal: AbortSignal,
+  ): Promise<AcceptResult>;
+  readonly countRejected: (reason: string, values: number) => void;
+  /** Adds to a counter of one connector. */
+  readonly count: (connectorId: string, name: string, by: number) => void;
+  readonly devices: {
+    connect(deviceName: string, deviceType: string, connectorId: string): void;
+    disconnect(deviceName: string, connectorId: string): void;
+    of(
+      connectorId: string,
+    ): readonly {
+      readonly deviceName: string;
+      readonly deviceType: string;
+      readonly connected: boolean;
+    }[];
+  };
+  readonly attributes: Pick<ConnectorHost["attributes"], "request">;
+  readonly claim: ConnectorHost["devices"]["claim"];
+  readonly platform: ConnectorHost["platform"];
+  readonly logger: (source: string) => Logger;
+  readonly onStatus: (connectorId: string, status: LinkStatus, detail: string | undefined) => void;
+}
+
+/** Builds what the core gives to one connector instance; after `revoke` every use of it is an error of the connector. */
+export function createHost(setup: ConnectorSetup, services: HostServices): RevocableHost {
+  let revoked = false;
+  const guard = (): void => {
+    if (revoked) {
+      throw new InvariantError(`Connector "${setup.name}" used its host after it was disposed`);
+    }
+  };
+  const { id, name, type } = setup;
+  const log = services.logger(name);
+  const host: ConnectorHost = {
+    id,
+    name,
+    type,
+    get dataDir(): string {
+      guard();
+      const path = join(services.dataDir, "connectors", id);
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      return path;
+    },
+    log,
+    clock: services.clock,
+    metrics: metricsOf(id, services),
+    uplink: guarded(services.uplink, guard),
+    devices: devicesOf(id, services, guard),
+    attributes: {
+      request: async (deviceName, keys, signal) => {
+        guard();
+        return await services.attributes.request(deviceName, keys, signal);
+      },
+    },
+    gateway: gatewayUplink(services, guard),
+    platform: services.platform,
+    converters: {
+      uplink: (converter) => Promise.reject(noConverter(setup, "uplink", converter)),
+      downlink: (converter) => Promise.reject(noConverter(setup, "downlink", converter)),
+    },
+    setStatus: (status, detail) => {
+      guard();
+      services.onStatus(id, status, detail);
+    },
+  };
+  return {
+    host,
+    revoke: () => {
+      for (const device of services.devices.of(id)) {
+        services.devices.disconnect(device.deviceName, id);
+      }
+      revoked = true;
+    },
+  };
+}
+
+function metricsOf(id: string, services: HostServices): Metrics {
+  return {
+    count: (counter, by = 1) => services.count(id, counter, by),
+    rejected: (reason, count = 1) => services.countRejected(reason, count),
+  };
+}
+
+function guarded(uplink: Uplink, guard: () => void): Uplink {
+  return {
+    accept: (data, signal, options) => {
+      guard();
+      return uplink.accept(data, signal, options);
+    },
+    tryAccept: (data) => {
+      guard();
+      return uplink.tryAccept(data);
+    },
+  };
+}
+
+function devicesOf(
+  id: string,
+  services: HostServices,
+  guard: () => void,
+): ConnectorHost["devices"] {
+  return {
+    connect: async (deviceName, deviceType = "default") => {
+      guard();
+      services.devices.connect(deviceName, deviceType, id);
+      return await Promise.resolve();
+    },
+    disconnect: async (deviceName) => {
+      guard();
+      services.devices.disconnect(deviceName, id);
+      return await Promise.resolve();
+    },
+    list: () => {
+      const list = new Map<string, { readonly deviceType: string; readonly connected: boolean }>();
+      for (const { deviceName, deviceType, connected } of services.devices.of(id)) {
+        list.set(deviceName, { deviceType, connected });
+      }
+      return list;
+    },
+    claim: async (deviceName, claim) => {
+      guard();
+      await services.claim(deviceName, claim);
+    },
+  };
+}
+
+function gatewayUplink(services: HostServices, guard: () => void): GatewayUplink {
+  return {
+    attributes: (values, signal) => {
+      guard();
+      return services.acceptOwn({ attributes: values }, signal);
+    },
+    telemetry: (values, signal, options) => {
+      guard();
+      const entry = options?.ts === undefined ? { values } : { ts: options.ts, values };
+      return services.acceptOwn({ telemetry: [entry] }, signal);
+    },
+  };
+}
+
+function noConverter(setup: ConnectorSetup, kind: string, converter: string): ConfigError {
+  return new ConfigError(setup.name, [
+    {
+      path: "converter",
+      message: `there is no ${kind} converter named "${converter}" for connectors of type ${setup.type}`,
+    },
+  ]);
+}

@@ -1,0 +1,157 @@
+import type { Clock } from "#sdk/clock";
+import type { Connector, ConnectorHost } from "#sdk/connector";
+import { ConfigError, errorText } from "#sdk/errors";
+import type { Logger } from "#sdk/logger";
+import type { ConnectorDefinition } from "./registry.ts";
+
+/** How long `create` may take. */
+const CREATE_TIMEOUT_MS = 30_000;
+/** How long a connector has to stop and release what it holds. */
+const STOP_TIMEOUT_MS = 5000;
+/** Pauses before an instance is replaced: 1 s, doubled to 5 min, from the start again after 5 min of running. */
+const FIRST_PAUSE_MS = 1000;
+const LAST_PAUSE_MS = 300_000;
+
+/** Life of one connector, as `tbgw status` shows it. */
+export type ConnectorState = "starting" | "running" | "failed" | "invalid" | "stopping" | "stopped";
+
+/** What one connector is made from. */
+export interface ConnectorSetup {
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  readonly definition: ConnectorDefinition;
+  /** Parsed by the definition's schema. */
+  readonly config: unknown;
+}
+
+/** A host with a switch: after `revoke` every member throws. */
+export interface RevocableHost {
+  readonly host: ConnectorHost;
+  revoke(): void;
+}
+
+/** What the supervisor needs of its surroundings. */
+export interface SupervisorOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly createHost: (setup: ConnectorSetup) => RevocableHost;
+}
+
+/**
+ * Runs one connector for as long as the gateway does: an instance that ends without being asked to is thrown away and
+ * replaced after a pause. A connector's links reconnect inside the instance; they are no reason to replace it.
+ */
+export class ConnectorSupervisor {
+  readonly #setup: ConnectorSetup;
+  readonly #options: SupervisorOptions;
+  #state: ConnectorState = "starting";
+  #restarts = 0;
+
+  constructor(setup: ConnectorSetup, options: SupervisorOptions) {
+    this.#setup = setup;
+    this.#options = options;
+  }
+
+  get setup(): ConnectorSetup {
+    return this.#setup;
+  }
+
+  get state(): ConnectorState {
+    return this.#state;
+  }
+
+  /** How often an instance was replaced. */
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /** Resolves when `signal` has aborted and the last instance is gone, or at once when the configuration is invalid. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    const { name } = this.#setup;
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!signal.aborted) {
+      const startedMs = clock.monotonicMs();
+      const end = await this.#runOnce(signal);
+      if (signal.aborted) {
+        break;
+      }
+      if (end instanceof ConfigError) {
+        this.#state = "invalid";
+        log.error("Connector has an invalid configuration", { connector: name, error: end });
+        return;
+      }
+      this.#state = "failed";
+      this.#restarts += 1;
+      if (clock.monotonicMs() - startedMs >= LAST_PAUSE_MS) {
+        pauseMs = FIRST_PAUSE_MS;
+      }
+      const error = end === undefined ? "it returned before it was stopped" : errorText(end);
+      log.error("Connector ended and is started again", { connector: name, error, pauseMs });
+      await clock.sleep(pauseMs, signal).catch(() => undefined);
+      pauseMs = Math.min(LAST_PAUSE_MS, pauseMs * 2);
+    }
+    this.#state = "stopped";
+  }
+
+  /** One instance from `create` to dispose. Returns what ended it, `undefined` when `run` returned. */
+  async #runOnce(signal: AbortSignal): Promise<unknown> {
+    const { log } = this.#options;
+    this.#state = "starting";
+    const revocable = this.#options.createHost(this.#setup);
+    let connector: Connector | undefined;
+    let end: unknown;
+    try {
+      const created = Promise.resolve(
+        this.#setup.definition.create(this.#setup.config, revocable.host),
+      );
+      connector = await this.#within(created, CREATE_TIMEOUT_MS, "create");
+      this.#state = "running";
+      await this.#untilStopped(connector.run(signal), signal);
+    } catch (error) {
+      end = error;
+    }
+    if (signal.aborted) {
+      this.#state = "stopping";
+    }
+    if (connector !== undefined) {
+      const disposed = connector[Symbol.asyncDispose]();
+      await this.#within(disposed, STOP_TIMEOUT_MS, "dispose").catch((error: unknown) =>
+        log.error("Connector did not stop in time and is abandoned", {
+          connector: this.#setup.name,
+          error,
+        }),
+      );
+    }
+    revocable.revoke();
+    return end;
+  }
+
+  /** Waits for `run`; after the abort only for the time a connector has to stop. */
+  async #untilStopped(run: Promise<void>, signal: AbortSignal): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    let timer: Disposable | undefined;
+    const onAbort = (): void => {
+      timer = this.#options.clock.timer(STOP_TIMEOUT_MS, late.resolve);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) {
+      onAbort();
+    }
+    try {
+      await Promise.race([run, late.promise]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+      timer?.[Symbol.dispose]();
+    }
+  }
+
+  async #within<T>(promise: Promise<T>, timeoutMs: number, step: string): Promise<T> {
+    const late = Promise.withResolvers<never>();
+    using _timer = this.#options.clock.timer(timeoutMs, () =>
+      late.reject(new Error(`${step} took longer than ${timeoutMs} ms`)),
+    );
+    return await Promise.race([promise, late.promise]);
+  }
+}

@@ -1,0 +1,116 @@
+import type { CollectedCounts } from "#sdk/ledger";
+import type { LogLevel, LogRecord } from "#sdk/logger";
+import type { StorageSettings, StoreStats } from "../storage/event-store.ts";
+import type { SessionSettings } from "../thingsboard/settings.ts";
+
+/** Most batches on their way to the store at one time: the credit of the collection thread. */
+export const MAX_BATCHES_IN_FLIGHT = 8;
+/** Most bytes of batches on their way. A single larger batch travels alone. */
+export const MAX_BYTES_IN_FLIGHT = 4 * 1024 * 1024;
+
+/** What the delivery thread is started with; the first message it gets. */
+export interface OpenRequest {
+  readonly type: "open";
+  readonly dataDir: string;
+  readonly storage: StorageSettings;
+  /** `undefined`: only the store is opened. */
+  readonly session: SessionSettings | undefined;
+  readonly logLevel: LogLevel;
+}
+
+/** A batch for the store (`sdk/batch`). Answered by one `appended` with the same `id`. */
+export interface AppendRequest {
+  readonly type: "append";
+  readonly id: number;
+  readonly batch: Uint8Array<ArrayBuffer>;
+  readonly records: number;
+  readonly values: number;
+  readonly urgent: boolean;
+  readonly collected: CollectedCounts;
+}
+
+/** A device that is there (announced to the platform, also after a reconnect), or that is gone. */
+export interface DeviceRequest {
+  readonly type: "device";
+  readonly deviceName: string;
+  readonly deviceType: string;
+  readonly connected: boolean;
+}
+
+/** A message for the platform that is not kept: sent if the link is up at this moment. Answered by one `published`. */
+export interface PublishRequest {
+  readonly type: "publish";
+  readonly id: number;
+  readonly topic: string;
+  readonly payload: string;
+}
+
+/** Asks for one `report` at once. */
+export interface ReportRequest {
+  readonly type: "report";
+  readonly id: number;
+}
+
+/** Drain for at most `drainMs`, commit, disconnect, and answer `stopped`. */
+export interface StopRequest {
+  readonly type: "stop";
+  readonly drainMs: number;
+}
+
+/** Collection → delivery. */
+export type ToDelivery =
+  | OpenRequest
+  | AppendRequest
+  | DeviceRequest
+  | PublishRequest
+  | ReportRequest
+  | StopRequest;
+
+/** An error as plain data; `name` is one of the SDK's error classes. */
+export interface PortError {
+  readonly name: string;
+  readonly message: string;
+  readonly reason?: string | undefined;
+}
+
+/** The uplink as `tbgw status` shows it. */
+export interface LinkState {
+  readonly state: "connecting" | "connected" | "disconnected" | "refused" | "not-a-gateway";
+  /** In words: why it is so. */
+  readonly detail: string | undefined;
+  /** `host:port` in use or tried last. */
+  readonly host: string | undefined;
+  /** MQTT protocol level of the connection: 4 or 5. */
+  readonly protocol: number | undefined;
+}
+
+/** What the delivery thread knows about itself. */
+export interface DeliveryReport {
+  readonly store: StoreStats;
+  readonly link: LinkState;
+  readonly sender: SenderReport;
+}
+
+/** Counters of the sender since the start of the thread. */
+export interface SenderReport {
+  readonly publishes: number;
+  /** Publishes without a PUBACK at this moment. */
+  readonly inFlight: number;
+  /** Bytes of MQTT packets published, payload and header. */
+  readonly bytesSent: number;
+  /** Publishes sent again. */
+  readonly resends: number;
+  /** Round trip to the PUBACK, smoothed; `undefined` before the first one. */
+  readonly rttMs: number | undefined;
+}
+
+/** Delivery → collection. */
+export type FromDelivery =
+  | { readonly type: "opened" }
+  | { readonly type: "failed"; readonly error: PortError }
+  | { readonly type: "appended"; readonly id: number; readonly error: PortError | undefined }
+  | { readonly type: "report"; readonly id: number | undefined; readonly report: DeliveryReport }
+  | { readonly type: "published"; readonly id: number; readonly error: PortError | undefined }
+  | { readonly type: "downlink"; readonly topic: string; readonly payload: string }
+  | { readonly type: "log"; readonly record: LogRecord }
+  | { readonly type: "stopped" };

@@ -1,0 +1,88 @@
+import { type CommandDef, renderUsage, runCommand } from "citty";
+import { commands } from "./commands/catalogue.ts";
+import { type ArgsDef, UsageError, unknownFlag } from "./commands/flags.ts";
+import { ConfigError, errorText } from "./sdk/errors.ts";
+import { VERSION } from "./version.ts";
+
+/** 0 ok, 1 failed, 2 usage, 3 configuration. */
+type ExitCode = number;
+
+const ROOT_HELP = `tbgw ${VERSION}: ThingsBoard IoT gateway in one file
+
+Usage: tbgw COMMAND [OPTIONS]
+
+Commands:
+${Object.entries(commands)
+  .map(([name, entry]) => `  ${name.padEnd(10)} ${entry.summary}`)
+  .join("\n")}
+
+Options:
+  -h, --help     Help for tbgw or for one command
+  --version      Version
+
+Examples:
+  tbgw demo                                 See it work, with nothing installed
+  tbgw check --config /etc/tbgw             Check the configuration before it runs
+  tbgw run --config /etc/tbgw               Run the gateway
+`;
+
+async function main(args: readonly string[]): Promise<ExitCode> {
+  const [first, ...rest] = args;
+  if (first === undefined || ["--help", "-h", "help"].includes(first)) {
+    process.stdout.write(ROOT_HELP);
+    return first === undefined ? 2 : 0;
+  }
+  if (first === "--version" || first === "version") {
+    process.stdout.write(`tbgw ${VERSION}\n`);
+    return 0;
+  }
+  return await runNamed(first, rest);
+}
+
+async function runNamed(name: string, args: readonly string[]): Promise<ExitCode> {
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (entry === undefined) {
+    throw new UsageError(`Unknown command "${name}". "tbgw --help" lists the commands.`);
+  }
+  const command = await entry.load();
+  if (args.includes("--help") || args.includes("-h")) {
+    process.stdout.write(await commandHelp(name, command));
+    return 0;
+  }
+  const flag = unknownFlag(args, await argsOf(command));
+  if (flag !== undefined) {
+    throw new UsageError(`Unknown option "${flag}". "tbgw ${name} --help" lists the options.`);
+  }
+  const { result } = await runCommand(command, { rawArgs: [...args] });
+  return typeof result === "number" ? result : 0;
+}
+
+async function argsOf(command: CommandDef): Promise<ArgsDef> {
+  const { args } = command;
+  return (typeof args === "function" ? await args() : await args) ?? {};
+}
+
+async function commandHelp(name: string, command: CommandDef): Promise<string> {
+  const usage = await renderUsage({ ...command, meta: { name: `tbgw ${name}` } });
+  const examples = commands[name]?.examples ?? [];
+  return `${commands[name]?.summary ?? ""}\n\n${usage}\n\nExamples:\n${examples.map((line) => `  ${line}`).join("\n")}\n`;
+}
+
+/** What goes to the terminal, and which exit code, for an error that ended a command. */
+function report(error: unknown): ExitCode {
+  process.stderr.write(`tbgw: ${errorText(error)}\n`);
+  if (error instanceof ConfigError) {
+    return 3;
+  }
+  const isUsage =
+    error instanceof UsageError || (error instanceof Error && error.name === "CLIError");
+  return isUsage ? 2 : 1;
+}
+
+let exitCode: ExitCode;
+try {
+  exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  exitCode = report(error);
+}
+process.exit(exitCode);

@@ -1,0 +1,17 @@
+import { join } from "node:path";
+
+/** Where the compiled program keeps its own files. */
+const EMBEDDED = "/$bunfs/root/";
+
+/** Whether this is the compiled program, not the sources run by Bun. */
+export const isCompiled = import.meta.dir.startsWith("/$bunfs/");
+
+/**
+ * Starts a thread. `path` is the source file from the root of the project, such as `src/delivery/worker.ts`; it must be an
+ * entry point in `scripts/build.ts`, or the compiled program cannot start it.
+ */
+export function startThread(path: string): Worker {
+  return new Worker(
+    isCompiled ? EMBEDDED + path.replace(/\.ts$/, ".js") : join(import.meta.dir, "../..", path),
+  );
+}
