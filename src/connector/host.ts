@@ -14,7 +14,8 @@ export type LinkStatus = Parameters<ConnectorHost["setStatus"]>[0];
 export interface HostServices {
   readonly clock: Clock;
   readonly dataDir: string;
-  readonly uplink: Uplink;
+  /** The way up for one connector. */
+  readonly uplinkOf: (connectorId: string) => Uplink;
   /** Stores data of the gateway's own device. */
   acceptOwn(
     data: Pick<DeviceData, "attributes" | "telemetry">,
@@ -26,9 +27,7 @@ export interface HostServices {
   readonly devices: {
     connect(deviceName: string, deviceType: string, connectorId: string): void;
     disconnect(deviceName: string, connectorId: string): void;
-    of(
-      connectorId: string,
-    ): readonly {
+    of(connectorId: string): readonly {
       readonly deviceName: string;
       readonly deviceType: string;
       readonly connected: boolean;
@@ -64,7 +63,7 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
     log,
     clock: services.clock,
     metrics: metricsOf(id, services),
-    uplink: guarded(services.uplink, guard),
+    uplink: guarded(services.uplinkOf(id), guard),
     devices: devicesOf(id, services, guard),
     attributes: {
       request: async (deviceName, keys, signal) => {

@@ -29,11 +29,12 @@ export interface PipelineOptions {
   readonly sink: RecordSink;
   /** The type a device was connected with. */
   readonly deviceType: (deviceName: string) => string | undefined;
-  /** Told of every device that data came from, before the data is stored. */
-  readonly onActivity: (deviceName: string, deviceType: string) => void;
   /** Data taken by `tryAccept` that could not be stored in the end. */
   readonly onLost: (error: unknown) => void;
 }
+
+/** Told of a device that data came from. */
+export type DeviceCallback = (deviceName: string, deviceType: string) => void;
 
 /** Records of one call, with what had to be left out of them. */
 interface Encoded {
@@ -48,7 +49,7 @@ const STORED: AcceptResult = { status: "stored" };
  * The way up for all connectors: checks each record, stamps values without a time, encodes the values to JSON text once and
  * hands them to the store. Everything left out is counted.
  */
-export class Pipeline implements Uplink {
+export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #stamps = new Stamps();
 
@@ -56,15 +57,24 @@ export class Pipeline implements Uplink {
     this.#options = options;
   }
 
-  async accept(
+  /** The way up for one connector. `onDevice` is told of every device that data came from, before the data is stored. */
+  uplinkOf(onDevice: DeviceCallback): Uplink {
+    return {
+      accept: (data, signal, options) =>
+        this.#accept(data, onDevice, { signal, urgent: options?.urgent ?? false }),
+      tryAccept: (data) => this.#tryAccept(data, onDevice),
+    };
+  }
+
+  async #accept(
     data: DeviceData | readonly DeviceData[],
-    signal: AbortSignal,
-    options: { readonly urgent?: boolean } = {},
+    onDevice: DeviceCallback,
+    { signal, urgent }: { readonly signal: AbortSignal; readonly urgent: boolean },
   ): Promise<AcceptResult> {
     signal.throwIfAborted();
-    const encoded = this.#encodeAll(data);
+    const encoded = this.#encodeAll(data, onDevice);
     try {
-      await this.#options.sink.append(encoded.records, { urgent: options.urgent ?? false }, signal);
+      await this.#options.sink.append(encoded.records, { urgent }, signal);
     } catch (error) {
       if (error instanceof RejectedError) {
         return { status: "dropped", reason: error.reason };
@@ -74,8 +84,11 @@ export class Pipeline implements Uplink {
     return STORED;
   }
 
-  tryAccept(data: DeviceData): { readonly status: "queued" | "filtered" | "overflow" } {
-    const encoded = this.#encodeAll(data);
+  #tryAccept(
+    data: DeviceData,
+    onDevice: DeviceCallback,
+  ): { readonly status: "queued" | "filtered" | "overflow" } {
+    const encoded = this.#encodeAll(data, onDevice);
     const taken = this.#options.sink.tryAppend(encoded.records, this.#options.onLost);
     if (!taken) {
       this.#options.sink.countRejected("overflow", encoded.values);
@@ -97,14 +110,14 @@ export class Pipeline implements Uplink {
   }
 
   /** @throws RejectedError for the first invalid record; nothing of the call is stored then. */
-  #encodeAll(data: DeviceData | readonly DeviceData[]): Encoded {
+  #encodeAll(data: DeviceData | readonly DeviceData[], onDevice: DeviceCallback): Encoded {
     const encoded: Encoded = { records: [], values: 0, badValues: 0 };
     if (isList(data)) {
       for (const one of data) {
-        this.#encodeDevice(encoded, one);
+        this.#encodeDevice(encoded, one, onDevice);
       }
     } else {
-      this.#encodeDevice(encoded, data);
+      this.#encodeDevice(encoded, data, onDevice);
     }
     this.#finish(encoded);
     return encoded;
@@ -120,7 +133,7 @@ export class Pipeline implements Uplink {
     }
   }
 
-  #encodeDevice(encoded: Encoded, data: DeviceData): void {
+  #encodeDevice(encoded: Encoded, data: DeviceData, onDevice: DeviceCallback): void {
     const { deviceName } = data;
     if (typeof deviceName !== "string" || deviceName.trim() === "") {
       throw this.#refuse(encoded, "no-device-name");
@@ -129,7 +142,7 @@ export class Pipeline implements Uplink {
       throw this.#refuse(encoded, "device-name-too-long");
     }
     const deviceType = data.deviceType ?? this.#options.deviceType(deviceName) ?? DEFAULT_TYPE;
-    this.#options.onActivity(deviceName, deviceType);
+    onDevice(deviceName, deviceType);
     this.#encodeInto(encoded, data, { device: deviceName, deviceType });
   }
 

@@ -1,0 +1,224 @@
+import { createHost, type HostServices, type LinkStatus } from "../connector/host.ts";
+import {
+  type ConnectorSetup,
+  type ConnectorState,
+  ConnectorSupervisor,
+} from "../connector/supervisor.ts";
+import { DeliveryClient } from "../delivery/client.ts";
+import type { DeliveryReport } from "../delivery/port.ts";
+import { Pipeline } from "../pipeline/uplink.ts";
+import type { Clock } from "../sdk/clock.ts";
+import { errorText, TransientError } from "../sdk/errors.ts";
+import {
+  createLogger,
+  type Logger,
+  type LogLevel,
+  type LogSink,
+  rateLimited,
+} from "../sdk/logger.ts";
+import type { StorageSettings } from "../storage/event-store.ts";
+import type { SessionSettings } from "../thingsboard/settings.ts";
+import { AttributeRequests } from "./attribute-requests.ts";
+import { Claims } from "./claims.ts";
+import { Devices } from "./devices.ts";
+import { PlatformLink } from "./platform-link.ts";
+
+/** All a gateway is made from. */
+export interface GatewaySetup {
+  readonly dataDir: string;
+  readonly session: SessionSettings | undefined;
+  readonly storage: StorageSettings;
+  readonly connectors: readonly ConnectorSetup[];
+  readonly logLevel: LogLevel;
+}
+
+/** What the gateway needs of its surroundings. */
+export interface GatewayOptions {
+  readonly clock: Clock;
+  readonly sink: LogSink;
+  /** The gateway cannot go on; the process should end with exit code 1, for its supervisor to start it again. */
+  readonly onFailure: (error: Error) => void;
+}
+
+/** One connector as `tbgw status` shows it. */
+export interface ConnectorStatus {
+  readonly name: string;
+  readonly type: string;
+  readonly state: ConnectorState;
+  readonly link: LinkStatus | undefined;
+  readonly detail: string | undefined;
+  readonly restarts: number;
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** The whole gateway at one moment. */
+export interface GatewayStatus extends DeliveryReport {
+  readonly devices: number;
+  readonly connectors: readonly ConnectorStatus[];
+}
+
+/** How long a stop lets the uplink drain. The store keeps the rest; a memory store gets longer. */
+const DRAIN_MS = 2000;
+const DRAIN_MEMORY_MS = 4000;
+
+/**
+ * The composition root of the collection thread: opens the sink first (the delivery thread with its store), then the
+ * connectors, and stops in the opposite order.
+ */
+export class Gateway implements AsyncDisposable {
+  readonly #setup: GatewaySetup;
+  readonly #options: GatewayOptions;
+  readonly #log: Logger;
+  readonly #delivery: DeliveryClient;
+  readonly #devices: Devices;
+  readonly #services: HostServices;
+  readonly #supervisors: readonly ConnectorSupervisor[];
+  readonly #links = new Map<string, { status: LinkStatus; detail: string | undefined }>();
+  readonly #counters = new Map<string, Record<string, number>>();
+  readonly #stop = new AbortController();
+  #running: Promise<unknown> = Promise.resolve();
+  #stopped: Promise<void> | undefined;
+
+  private constructor(setup: GatewaySetup, options: GatewayOptions, parts: GatewayParts) {
+    this.#setup = setup;
+    this.#options = options;
+    this.#log = this.#logger("service");
+    this.#delivery = parts.delivery;
+    this.#devices = new Devices((device) => parts.delivery.device(device));
+    this.#services = this.#buildServices(parts);
+    this.#supervisors = setup.connectors.map(
+      (connector) =>
+        new ConnectorSupervisor(connector, {
+          clock: options.clock,
+          log: this.#log,
+          createHost: (made) => createHost(made, this.#services),
+        }),
+    );
+  }
+
+  /** Opens the store and starts everything. @throws Error when the store cannot be opened */
+  static async start(setup: GatewaySetup, options: GatewayOptions): Promise<Gateway> {
+    const { clock, sink, onFailure } = options;
+    const platform = new PlatformLink();
+    const parts: { delivery?: DeliveryClient; attributes?: AttributeRequests } = {};
+    const delivery = await DeliveryClient.open(
+      {
+        dataDir: setup.dataDir,
+        storage: setup.storage,
+        session: setup.session,
+        logLevel: setup.logLevel,
+      },
+      {
+        clock,
+        sink,
+        onReport: (report) => platform.update(report.link.state === "connected"),
+        onDownlink: (topic, payload) => parts.attributes?.receive(topic, payload),
+        onFailure,
+      },
+    );
+    const attributes = new AttributeRequests(clock, delivery);
+    parts.attributes = attributes;
+    const claims = new Claims(delivery, platform);
+    const gateway = new Gateway(setup, options, { delivery, platform, attributes, claims });
+    gateway.#startConnectors();
+    return gateway;
+  }
+
+  /** The state of everything at this moment. @throws TransientError when the delivery thread does not answer */
+  async status(): Promise<GatewayStatus> {
+    const report = await this.#delivery.report();
+    const connectors = this.#supervisors.map((supervisor): ConnectorStatus => {
+      const { id, name, type } = supervisor.setup;
+      const link = this.#links.get(id);
+      return {
+        name,
+        type,
+        state: supervisor.state,
+        link: link?.status,
+        detail: link?.detail,
+        restarts: supervisor.restarts,
+        counters: this.#counters.get(id) ?? {},
+      };
+    });
+    return { ...report, devices: this.#devices.connectedCount, connectors };
+  }
+
+  /** Stops the connectors, drains, commits, disconnects. Resolves within 10 s. */
+  async stop(): Promise<void> {
+    this.#stopped ??= this.#stopOnce();
+    await this.#stopped;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #stopOnce(): Promise<void> {
+    this.#stop.abort(new TransientError("The gateway is stopping"));
+    await this.#running;
+    await this.#delivery.stop(this.#setup.storage.kind === "memory" ? DRAIN_MEMORY_MS : DRAIN_MS);
+    this.#log.info("Gateway has stopped");
+  }
+
+  #startConnectors(): void {
+    const { signal } = this.#stop;
+    const runs = this.#supervisors.map((supervisor) => supervisor.run(signal));
+    this.#running = Promise.all(runs).catch((error: unknown) => {
+      this.#options.onFailure(error instanceof Error ? error : new Error(errorText(error)));
+    });
+    this.#log.info("Gateway is running", {
+      connectors: this.#supervisors.length,
+      dataDir: this.#setup.dataDir,
+    });
+  }
+
+  #logger(source: string): Logger {
+    const { clock, sink } = this.#options;
+    return createLogger({ source, level: this.#setup.logLevel, clock, sink });
+  }
+
+  #buildServices(parts: GatewayParts): HostServices {
+    const { clock } = this.#options;
+    const lossLog = rateLimited(this.#log, clock);
+    const pipeline = new Pipeline({
+      clock,
+      sink: parts.delivery,
+      deviceType: (deviceName) => this.#devices.typeOf(deviceName),
+      onLost: (error) =>
+        lossLog.error("Cannot store data of a source that does not wait", { error }),
+    });
+    return {
+      clock,
+      dataDir: this.#setup.dataDir,
+      uplinkOf: (connectorId) =>
+        pipeline.uplinkOf((deviceName, deviceType) =>
+          this.#devices.connect(deviceName, deviceType, connectorId),
+        ),
+      acceptOwn: (data, signal) => pipeline.acceptOwn(data, signal),
+      countRejected: (reason, values) => parts.delivery.countRejected(reason, values),
+      count: (connectorId, name, by) => this.#count(connectorId, name, by),
+      devices: this.#devices,
+      attributes: parts.attributes,
+      claim: (deviceName, claim) => parts.claims.claim(deviceName, claim),
+      platform: parts.platform,
+      logger: (source) => this.#logger(source),
+      onStatus: (connectorId, status, detail) => {
+        this.#links.set(connectorId, { status, detail });
+      },
+    };
+  }
+
+  #count(connectorId: string, name: string, by: number): void {
+    const counters = this.#counters.get(connectorId) ?? {};
+    counters[name] = (counters[name] ?? 0) + by;
+    this.#counters.set(connectorId, counters);
+  }
+}
+
+/** What must exist before the gateway does. */
+interface GatewayParts {
+  readonly delivery: DeliveryClient;
+  readonly platform: PlatformLink;
+  readonly attributes: AttributeRequests;
+  readonly claims: Claims;
+}
