@@ -38,7 +38,7 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
     },
   });
   for (const log of result.logs) {
-    console.error(String(log));
+    console.error(log.message);
   }
   if (!result.success) {
     throw new Error(`Cannot build ${outfile}`);
