@@ -313,7 +313,7 @@ describe("the code", () => {
           )
         ) {
           let above = index - 1;
-          while (/^\/\/ /.test(lines[above] ?? "")) {
+          while ((lines[above] ?? "").startsWith("// ")) {
             above -= 1;
           }
           if (!/\*\/\s*$/.test(lines[above] ?? "") && !line.startsWith("export default")) {

@@ -5,7 +5,7 @@ export interface MemoryLog {
   readonly log: Logger;
   readonly records: LogRecord[];
   /** The messages of one level. */
-  messages(level?: LogRecord["level"]): string[];
+  readonly messages: (level?: LogRecord["level"]) => string[];
 }
 
 /** Makes one that keeps every level. */

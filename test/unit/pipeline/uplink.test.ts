@@ -1,0 +1,163 @@
+import { describe, expect, test } from "bun:test";
+import { Pipeline } from "../../../src/pipeline/uplink.ts";
+import type { EncodedRecord } from "../../../src/sdk/batch.ts";
+import { RejectedError, TransientError } from "../../../src/sdk/errors.ts";
+import { epochMs, Float } from "../../../src/sdk/model.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+
+const { signal } = new AbortController();
+
+function setUp(options: { readonly fail?: Error; readonly full?: boolean } = {}) {
+  const clock = new FakeClock(1_000_000);
+  const stored: EncodedRecord[] = [];
+  const rejected: Record<string, number> = {};
+  const devices: string[] = [];
+  const pipeline = new Pipeline({
+    clock,
+    sink: {
+      append: (records) => {
+        if (options.fail !== undefined) {
+          return Promise.reject(options.fail);
+        }
+        stored.push(...records);
+        return Promise.resolve();
+      },
+      tryAppend: (records) => {
+        if (options.full === true) {
+          return false;
+        }
+        stored.push(...records);
+        return true;
+      },
+      countFiltered: () => undefined,
+      countRejected: (reason, values) => {
+        rejected[reason] = (rejected[reason] ?? 0) + values;
+      },
+    },
+    deviceType: (name) => (name === "known" ? "pump" : undefined),
+    onLost: () => undefined,
+  });
+  const uplink = pipeline.uplinkOf((name, type) => devices.push(`${name}:${type}`));
+  return { clock, stored, rejected, devices, pipeline, uplink };
+}
+
+describe("Uplink.accept()", () => {
+  test("encodes attributes and each moment as a record of its own, exactly", async () => {
+    const { stored, devices, uplink } = setUp();
+    const result = await uplink.accept(
+      {
+        deviceName: "Pump 1",
+        deviceType: "pump",
+        attributes: { fw: "1.2" },
+        telemetry: [
+          { ts: epochMs(5), values: { t: new Float(25), n: 9_007_199_254_740_993n } },
+          { ts: epochMs(6), values: { t: 0, on: false, s: "" } },
+        ],
+      },
+      signal,
+    );
+    expect(result).toEqual({ status: "stored" });
+    const owner = { device: "Pump 1", deviceType: "pump" };
+    expect(stored).toEqual([
+      { ...owner, kind: "attributes", json: '{"fw":"1.2"}', values: 1 },
+      {
+        ...owner,
+        kind: "telemetry",
+        json: '{"ts":5,"values":{"t":25.0,"n":9007199254740993}}',
+        values: 2,
+      },
+      {
+        ...owner,
+        kind: "telemetry",
+        json: '{"ts":6,"values":{"t":0,"on":false,"s":""}}',
+        values: 3,
+      },
+    ]);
+    expect(devices).toEqual(["Pump 1:pump"]);
+  });
+
+  test("values without a time get the arrival time, strictly increasing per key", async () => {
+    const { stored, uplink } = setUp();
+    const receivedTs = epochMs(70);
+    await uplink.accept({ deviceName: "A", receivedTs, telemetry: [{ values: { a: 1 } }] }, signal);
+    await uplink.accept({ deviceName: "A", receivedTs, telemetry: [{ values: { a: 2 } }] }, signal);
+    await uplink.accept({ deviceName: "A", receivedTs, telemetry: [{ values: { b: 3 } }] }, signal);
+    await uplink.accept({ deviceName: "B", telemetry: [{ values: { a: 4 } }] }, signal);
+    expect(stored.map(({ json }) => json)).toEqual([
+      '{"ts":70,"values":{"a":1}}',
+      '{"ts":71,"values":{"a":2}}',
+      '{"ts":71,"values":{"b":3}}',
+      '{"ts":1000000,"values":{"a":4}}',
+    ]);
+  });
+
+  test("the type is the record's, else the known one, else default", async () => {
+    const { devices, uplink } = setUp();
+    await uplink.accept({ deviceName: "known", attributes: { a: 1 } }, signal);
+    await uplink.accept({ deviceName: "unknown", attributes: { a: 1 } }, signal);
+    expect(devices).toEqual(["known:pump", "unknown:default"]);
+  });
+
+  test("a value that cannot be sent is left out and counted", async () => {
+    const { stored, rejected, uplink } = setUp();
+    await uplink.accept({ deviceName: "A", attributes: { a: Number.NaN, b: 1, c: null } }, signal);
+    expect(stored[0]?.json).toBe('{"b":1}');
+    expect(rejected).toEqual({ "bad-value": 1 });
+  });
+
+  test("an invalid record refuses the whole call, and nothing of it is stored", async () => {
+    const { stored, rejected, uplink } = setUp();
+    const good = { deviceName: "A", attributes: { a: 1 } };
+    await expect(
+      uplink.accept([good, { deviceName: " ", attributes: { a: 1 } }], signal),
+    ).rejects.toThrow(RejectedError);
+    await expect(uplink.accept({ deviceName: "A", attributes: {} }, signal)).rejects.toThrow(
+      "without a value",
+    );
+    await expect(
+      uplink.accept({ deviceName: "x".repeat(256), attributes: { a: 1 } }, signal),
+    ).rejects.toThrow("255");
+    expect(stored).toEqual([]);
+    expect(rejected).toEqual({ "no-device-name": 1, "no-value": 1, "device-name-too-long": 1 });
+  });
+
+  test("a store that keeps its old records gives dropped, a disk that refuses an error", async () => {
+    const full = setUp({ fail: new RejectedError("full", { reason: "store-full" }) });
+    expect(await full.uplink.accept({ deviceName: "A", attributes: { a: 1 } }, signal)).toEqual({
+      status: "dropped",
+      reason: "store-full",
+    });
+    const broken = setUp({ fail: new TransientError("disk") });
+    await expect(
+      broken.uplink.accept({ deviceName: "A", attributes: { a: 1 } }, signal),
+    ).rejects.toThrow("disk");
+  });
+});
+
+describe("Uplink.tryAccept()", () => {
+  test("queues while there is room, and counts what does not fit", () => {
+    const { uplink } = setUp();
+    expect(uplink.tryAccept({ deviceName: "A", attributes: { a: 1 } })).toEqual({
+      status: "queued",
+    });
+    const full = setUp({ full: true });
+    expect(full.uplink.tryAccept({ deviceName: "A", attributes: { a: 1, b: 2 } })).toEqual({
+      status: "overflow",
+    });
+    expect(full.rejected).toEqual({ overflow: 2 });
+  });
+});
+
+describe("Pipeline.acceptOwn()", () => {
+  test("stores data of the gateway's own device under no name", async () => {
+    const { stored, pipeline } = setUp();
+    await pipeline.acceptOwn(
+      { attributes: { v: "1" }, telemetry: [{ ts: epochMs(1), values: { a: 1 } }] },
+      signal,
+    );
+    expect(stored.map(({ kind, device }) => [kind, device])).toEqual([
+      ["gateway-attributes", ""],
+      ["gateway-telemetry", ""],
+    ]);
+  });
+});
