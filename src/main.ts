@@ -1,6 +1,6 @@
-import { type CommandDef, renderUsage, runCommand } from "citty";
 import { commands } from "./commands/catalogue.ts";
-import { type ArgsDef, UsageError, unknownFlag } from "./commands/flags.ts";
+import { UsageError, unknownFlag } from "./commands/flags.ts";
+import type { Runnable } from "./commands/runnable.ts";
 import { ConfigError, errorText } from "./sdk/errors.ts";
 import { VERSION } from "./version.ts";
 
@@ -49,21 +49,16 @@ async function runNamed(name: string, args: readonly string[]): Promise<ExitCode
     process.stdout.write(await commandHelp(name, command));
     return 0;
   }
-  const flag = unknownFlag(args, await argsOf(command));
+  const flag = unknownFlag(args, await command.args());
   if (flag !== undefined) {
     throw new UsageError(`Unknown option "${flag}". "tbgw ${name} --help" lists the options.`);
   }
-  const { result } = await runCommand(command, { rawArgs: [...args] });
+  const result = await command.run(args);
   return typeof result === "number" ? result : 0;
 }
 
-async function argsOf(command: CommandDef): Promise<ArgsDef> {
-  const { args } = command;
-  return (typeof args === "function" ? await args() : await args) ?? {};
-}
-
-async function commandHelp(name: string, command: CommandDef): Promise<string> {
-  const usage = await renderUsage({ ...command, meta: { name: `tbgw ${name}` } });
+async function commandHelp(name: string, command: Runnable): Promise<string> {
+  const usage = await command.usage(`tbgw ${name}`);
   const examples = commands[name]?.examples ?? [];
   return `${commands[name]?.summary ?? ""}\n\n${usage}\n\nExamples:\n${examples.map((line) => `  ${line}`).join("\n")}\n`;
 }

@@ -52,7 +52,7 @@ export async function mqttIngest(messages: number): Promise<object> {
   await using broker = await Mosquitto.start();
   await using relaySink = await Mosquitto.start();
   await using platform = await ThingsBoardDouble.listen({ clock: systemClock, store: "count" });
-  platform.createGateway("gateway", { type: "accessToken", token: "GATEWAY_TOKEN" });
+  platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "GATEWAY_TOKEN" });
   await reserve(broker.port, "relay");
   await reserve(broker.port, "tbgw-e2e");
   await fill(broker.port, messages);
@@ -88,7 +88,7 @@ export async function mqttIngest(messages: number): Promise<object> {
     relayCpuSeconds: relay.cpuSeconds,
     peakRssMb: Math.round(stats.peakRssMb),
     relayPeakRssMb: Math.round(relay.peakRssMb),
-    wireBytesPerValue: Number((counters.bytes / counters.values).toFixed(1)),
+    wireBytesPerValue: Number((counters.bytesIn / counters.values).toFixed(1)),
     diskBytesPerValue: Number((stats.diskBytes / counters.values).toFixed(1)),
     publishes: counters.publishes,
   };
@@ -167,7 +167,7 @@ export async function startToDurable(): Promise<object> {
 export async function idle(seconds: number): Promise<object> {
   await using broker = await Mosquitto.start();
   await using platform = await ThingsBoardDouble.listen({ clock: systemClock });
-  platform.createGateway("gateway", { type: "accessToken", token: "GATEWAY_TOKEN" });
+  platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "GATEWAY_TOKEN" });
   await using gateway = await GatewayProcess.create({
     platformPort: platform.port,
     brokerPort: broker.port,

@@ -1,11 +1,11 @@
-import type { CommandDef } from "citty";
+import { type Runnable, runnable } from "./runnable.ts";
 
 /** A command of the program. Loaded when it is called, so that each one starts fast. */
 export interface CatalogueEntry {
   readonly summary: string;
   /** Whole command lines, with what they do. */
   readonly examples: readonly string[];
-  readonly load: () => Promise<CommandDef>;
+  readonly load: () => Promise<Runnable>;
 }
 
 /** Every command by its name. */
@@ -17,7 +17,7 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
       "tbgw run --config ./config --data ./data  Everything in this folder",
       "tbgw run --log-level debug                Say more",
     ],
-    load: async () => (await import("./run.ts")).runCommand,
+    load: async () => runnable((await import("./run.ts")).runCommand),
   },
   demo: {
     summary: "See the gateway work: platform, broker and devices simulated on this machine",
@@ -25,7 +25,7 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
       "tbgw demo                                 Live view; Ctrl-C ends it",
       "tbgw demo --seconds 20 --json             One summary object at the end",
     ],
-    load: async () => (await import("./demo.ts")).demoCommand,
+    load: async () => runnable((await import("./demo.ts")).demoCommand),
   },
   check: {
     summary: "Check the configuration: every mistake with file, path and line",
@@ -34,7 +34,7 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
       "tbgw check --config ./config --strict     Warnings count as errors",
       "tbgw check --explain                      What each mapping asks for and sends",
     ],
-    load: async () => (await import("./check.ts")).checkCommand,
+    load: async () => runnable((await import("./check.ts")).checkCommand),
   },
   schema: {
     summary: "Print the JSON Schema of a configuration file, for editors",
@@ -42,6 +42,6 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
       "tbgw schema gateway > tb_gateway.schema.json",
       "tbgw schema mqtt > mqtt.schema.json",
     ],
-    load: async () => (await import("./schema.ts")).schemaCommand,
+    load: async () => runnable((await import("./schema.ts")).schemaCommand),
   },
 };

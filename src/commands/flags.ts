@@ -27,17 +27,15 @@ export function unknownFlag(args: readonly string[], known: ArgsDef): string | u
     if (arg === "--") {
       return undefined;
     }
-    const [name] = arg.split("=", 1);
-    const isNumber = /^-\d/.test(arg);
-    if (
-      name !== undefined &&
-      name.startsWith("-") &&
-      name !== "-" &&
-      !isNumber &&
-      !names.has(name)
-    ) {
+    const name = optionName(arg);
+    if (name !== undefined && !names.has(name)) {
       return name;
     }
   }
   return undefined;
+}
+
+/** `--seconds` of `--seconds=20`; a value such as `-`, `-5` or `file` is no option. */
+function optionName(arg: string): string | undefined {
+  return /^-(?!\d|$)/.test(arg) ? arg.split("=", 1)[0] : undefined;
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Clock } from "#sdk/clock";
 import type { AcceptResult, ConnectorHost, GatewayUplink, Metrics, Uplink } from "#sdk/connector";
 import { ConfigError, InvariantError } from "#sdk/errors";
-import type { Logger } from "#sdk/logger";
+import type { Logger, LogLevel } from "#sdk/logger";
 import type { DeviceData } from "#sdk/model";
 import type { ConnectorSetup, RevocableHost } from "./supervisor.ts";
 
@@ -36,7 +36,8 @@ export interface HostServices {
   readonly attributes: Pick<ConnectorHost["attributes"], "request">;
   readonly claim: ConnectorHost["devices"]["claim"];
   readonly platform: ConnectorHost["platform"];
-  readonly logger: (source: string) => Logger;
+  /** A logger of a connector; the level is the one of its file. */
+  readonly logger: (source: string, level: LogLevel) => Logger;
   readonly onStatus: (connectorId: string, status: LinkStatus, detail: string | undefined) => void;
 }
 
@@ -49,7 +50,7 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
     }
   };
   const { id, name, type } = setup;
-  const log = services.logger(name);
+  const log = services.logger(name, setup.logLevel);
   const host: ConnectorHost = {
     id,
     name,

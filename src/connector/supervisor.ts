@@ -1,7 +1,7 @@
 import type { Clock } from "#sdk/clock";
 import type { Connector, ConnectorHost } from "#sdk/connector";
 import { ConfigError, errorText } from "#sdk/errors";
-import type { Logger } from "#sdk/logger";
+import type { Logger, LogLevel } from "#sdk/logger";
 import type { ConnectorDefinition } from "./registry.ts";
 
 /** How long `create` may take. */
@@ -23,6 +23,7 @@ export interface ConnectorSetup {
   readonly definition: ConnectorDefinition;
   /** Parsed by the definition's schema. */
   readonly config: unknown;
+  readonly logLevel: LogLevel;
 }
 
 /** A host with a switch: after `revoke` every member throws. */

@@ -75,13 +75,21 @@ export interface PortError {
 
 /** The uplink as `tbgw status` shows it. */
 export interface LinkState {
-  readonly state: "connecting" | "connected" | "disconnected" | "refused" | "not-a-gateway";
+  /** "refused": bad credentials. "not-a-gateway": the device on the platform lacks the gateway flag. */
+  readonly state:
+    | "idle"
+    | "connecting"
+    | "connected"
+    | "down"
+    | "refused"
+    | "not-a-gateway"
+    | "stopped";
   /** In words: why it is so. */
   readonly detail: string | undefined;
   /** `host:port` in use or tried last. */
   readonly host: string | undefined;
-  /** MQTT protocol level of the connection: 4 or 5. */
-  readonly protocol: number | undefined;
+  /** MQTT version of the connection. */
+  readonly protocol: "5" | "3.1.1" | undefined;
 }
 
 /** What the delivery thread knows about itself. */

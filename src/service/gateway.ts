@@ -172,9 +172,10 @@ export class Gateway implements AsyncDisposable {
     });
   }
 
-  #logger(source: string): Logger {
+  /** A logger of a part; a connector may be quieter than the whole, or louder. */
+  #logger(source: string, level: LogLevel = this.#setup.logLevel): Logger {
     const { clock, sink } = this.#options;
-    return createLogger({ source, level: this.#setup.logLevel, clock, sink });
+    return createLogger({ source, level, clock, sink });
   }
 
   #buildServices(parts: GatewayParts): HostServices {
@@ -201,7 +202,7 @@ export class Gateway implements AsyncDisposable {
       attributes: parts.attributes,
       claim: (deviceName, claim) => parts.claims.claim(deviceName, claim),
       platform: parts.platform,
-      logger: (source) => this.#logger(source),
+      logger: (source, level) => this.#logger(source, level),
       onStatus: (connectorId, status, detail) => {
         this.#links.set(connectorId, { status, detail });
       },

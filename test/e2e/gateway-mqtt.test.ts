@@ -16,7 +16,7 @@ const deviceName = (index: number): string => `dev-${String(index).padStart(3, "
 
 async function startPlatform(): Promise<ThingsBoardDouble> {
   const platform = await ThingsBoardDouble.listen({ clock: systemClock });
-  platform.createGateway("gateway", { type: "accessToken", token: "GATEWAY_TOKEN" });
+  platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "GATEWAY_TOKEN" });
   return platform;
 }
 

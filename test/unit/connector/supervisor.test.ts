@@ -31,7 +31,14 @@ function setUp(create: () => Connector | Promise<Connector>) {
       return create();
     },
   };
-  const setup = { id: "1", name: "line 1", type: "test", definition, config: {} };
+  const setup = {
+    id: "1",
+    name: "line 1",
+    type: "test",
+    definition,
+    config: {},
+    logLevel: "info",
+  } as const;
   const supervisor = new ConnectorSupervisor(setup, {
     clock,
     log,

@@ -1,0 +1,85 @@
+import { defineCommand } from "citty";
+import { loadConfiguration } from "../config/load.ts";
+import { connectorTypes } from "../connector/registry.ts";
+import { streamSink } from "../logging/stdout.ts";
+import { systemClock } from "../sdk/clock.ts";
+import { errorText } from "../sdk/errors.ts";
+import { createLogger, type LogLevel } from "../sdk/logger.ts";
+import { Gateway } from "../service/gateway.ts";
+import { gatewaySetup } from "../service/setup.ts";
+import { aborted, StopSignal } from "../service/signals.ts";
+import { VERSION } from "../version.ts";
+import { UsageError } from "./flags.ts";
+
+const LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error", "none"];
+
+/** `tbgw run` */
+export const runCommand = defineCommand({
+  meta: { name: "run", description: "Run the gateway until SIGTERM or SIGINT" },
+  args: {
+    config: { type: "string", description: "Directory with tb_gateway.json", valueHint: "DIR" },
+    data: {
+      type: "string",
+      description: "Directory for the event store and state",
+      valueHint: "DIR",
+    },
+    "log-level": { type: "string", description: `One of ${LEVELS.join(", ")}`, valueHint: "LEVEL" },
+  },
+  run: async ({ args }) => {
+    const logLevel = levelOf(args["log-level"] ?? "info");
+    return await runGateway({ configDir: args.config, dataDir: args.data, logLevel });
+  },
+});
+
+interface RunOptions {
+  readonly configDir: string | undefined;
+  readonly dataDir: string | undefined;
+  readonly logLevel: LogLevel;
+}
+
+function levelOf(text: string): LogLevel {
+  const level = LEVELS.find((name) => name === text.toLowerCase());
+  if (level === undefined) {
+    throw new UsageError(`--log-level must be one of ${LEVELS.join(", ")}, but is "${text}"`);
+  }
+  return level;
+}
+
+/** Runs until a signal, exit code 0, or until the gateway cannot go on, exit code 1. Exit code 3: no usable configuration. */
+async function runGateway(options: RunOptions): Promise<number> {
+  const clock = systemClock;
+  const sink = streamSink(process.stdout);
+  const log = createLogger({ source: "service", level: options.logLevel, clock, sink });
+  using stop = new StopSignal();
+  const failed = new AbortController();
+  process.on("unhandledRejection", (error) => {
+    log.error("An error was not handled: please report it", { error: errorText(error) });
+  });
+  const configuration = await loadConfiguration({
+    configDir: options.configDir,
+    dataDir: options.dataDir,
+    env: process.env,
+    cwd: process.cwd(),
+    connectorTypes,
+  });
+  for (const { severity, file, line, path, message } of configuration.issues) {
+    log[severity === "error" ? "error" : "warn"]("Configuration", { file, line, path, message });
+  }
+  if (configuration.fatal) {
+    return 3;
+  }
+  log.info("Gateway starts", { version: VERSION, configDir: configuration.configDir });
+  const gateway = await Gateway.start(gatewaySetup(configuration, options.logLevel), {
+    clock,
+    sink,
+    onFailure: (error) => failed.abort(error),
+  });
+  await aborted(AbortSignal.any([stop.signal, failed.signal]));
+  if (failed.signal.aborted) {
+    log.error("The gateway cannot go on", { error: errorText(failed.signal.reason) });
+  } else {
+    log.info("Gateway stops", { signal: String(stop.signal.reason) });
+  }
+  await gateway.stop();
+  return failed.signal.aborted ? 1 : 0;
+}

@@ -1,0 +1,24 @@
+import { type ArgsDef, type CommandDef, renderUsage, runCommand } from "citty";
+import type { ArgsDef as KnownArgs } from "./flags.ts";
+
+/** A command without the type of its arguments, so that commands of all kinds fit in one table. */
+export interface Runnable {
+  /** The options it knows. */
+  args(): Promise<KnownArgs>;
+  /** Usage text under the name it was called by. */
+  usage(name: string): Promise<string>;
+  /** Resolves with what the command returned. @throws what it throws, and citty's error for a missing argument */
+  run(rawArgs: readonly string[]): Promise<unknown>;
+}
+
+/** Hides the type of a command's arguments. */
+export function runnable<Args extends ArgsDef>(command: CommandDef<Args>): Runnable {
+  return {
+    args: async () => {
+      const { args } = command;
+      return (typeof args === "function" ? await args() : await args) ?? {};
+    },
+    usage: (name) => renderUsage({ ...command, meta: { name } }),
+    run: async (rawArgs) => (await runCommand(command, { rawArgs: [...rawArgs] })).result,
+  };
+}

@@ -1,0 +1,26 @@
+import type { LoadedConfiguration } from "../config/load.ts";
+import type { LogLevel } from "../sdk/logger.ts";
+import type { GatewaySetup } from "./gateway.ts";
+
+/**
+ * What a gateway is made from, out of its configuration files: only the connectors whose file could be used.
+ * `logLevel` other than `info` goes before the levels of the connector files.
+ */
+export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLevel): GatewaySetup {
+  const { dataDir, session, storage } = configuration;
+  const connectors = configuration.connectors.flatMap((connector) =>
+    connector.state === "ready"
+      ? [
+          {
+            id: connector.id,
+            name: connector.name,
+            type: connector.type,
+            definition: connector.definition,
+            config: connector.config,
+            logLevel: logLevel === "info" ? connector.logLevel : logLevel,
+          },
+        ]
+      : [],
+  );
+  return { dataDir, session, storage, connectors, logLevel };
+}
