@@ -127,7 +127,7 @@ export class DeliveryClient implements AsyncDisposable {
 
   /** The state of the delivery thread, with all counts of this side. @throws TransientError when the thread is gone. */
   async report(): Promise<DeliveryReport> {
-    this.#batcher.flush();
+    await this.#batcher.drain(SETTLE_MS);
     const id = this.#begin();
     const reply = Promise.withResolvers<DeliveryReport>();
     this.#reports.set(id, reply);

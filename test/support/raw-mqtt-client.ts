@@ -189,9 +189,10 @@ export class RawMqttClient implements Disposable {
 }
 
 function describe(packet: Packet | undefined, level: number): string {
-  switch (packet?.cmd) {
-    case undefined:
-      return "closed";
+  if (packet === undefined) {
+    return "closed";
+  }
+  switch (packet.cmd) {
     case "publish":
       return `${packet.topic} ${packet.payload.toString()}`;
     case "puback":

@@ -1,0 +1,127 @@
+// The two threads together: records go in at the client, and come out at the platform.
+import { describe, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DeliveryClient } from "../../src/delivery/client.ts";
+import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
+import type { EncodedRecord } from "../../src/sdk/batch.ts";
+import { systemClock } from "../../src/sdk/clock.ts";
+import { ledgerImbalance } from "../../src/sdk/ledger.ts";
+import type { StorageSettings } from "../../src/storage/event-store.ts";
+import type { SessionSettings } from "../../src/thingsboard/settings.ts";
+import { rejection } from "../support/rejection.ts";
+import { until } from "../support/until.ts";
+
+const STORAGE: StorageSettings = {
+  kind: "sqlite",
+  maxRecords: 1000,
+  maxBytes: undefined,
+  ttlMs: 0,
+  whenFull: "drop-oldest",
+  durability: "durable",
+  commitIntervalMs: 20,
+  drain: "fifo",
+};
+const { signal } = new AbortController();
+
+function record(device: string, value: number): EncodedRecord {
+  const json = `{"ts":${1000 + value},"values":{"n":${value}}}`;
+  return { kind: "telemetry", device, deviceType: "sensor", json, values: 1 };
+}
+
+function sessionFor(port: number): SessionSettings {
+  return {
+    hosts: [{ host: "127.0.0.1", port }],
+    keepAliveSeconds: 60,
+    credentials: { kind: "accessToken", accessToken: "TOKEN" },
+    tls: undefined,
+    maxPayloadBytes: undefined,
+  };
+}
+
+async function temporaryDir(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), "tbgw-delivery-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+function open(dataDir: string, session: SessionSettings | undefined): Promise<DeliveryClient> {
+  return DeliveryClient.open(
+    { dataDir, storage: STORAGE, session, logLevel: "none" },
+    { clock: systemClock, sink: () => undefined },
+  );
+}
+
+describe("DeliveryClient", () => {
+  test("what append() resolved for is there after a restart, and reaches the platform once it is reachable", async () => {
+    await using dir = await temporaryDir();
+    const offline = await open(dir.path, undefined);
+    await offline.append([record("A", 1), record("B", 2)], { urgent: true }, signal);
+    await offline.append([record("A", 3)], { urgent: false }, signal);
+    offline.countRejected("not-json", 2);
+    const before = await offline.report();
+    expect(before.store.ledger).toMatchObject({
+      received: 5,
+      stored: 3,
+      queued: 3,
+      rejected: { "not-json": 2 },
+    });
+    await offline.stop(0);
+
+    await using platform = await ThingsBoardDouble.listen({ clock: systemClock });
+    platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "TOKEN" });
+    await using online = await open(dir.path, sessionFor(platform.port));
+    await until(
+      "the backlog has drained",
+      async () => (await online.report()).store.ledger.queued === 0,
+    );
+    expect(platform.series("A", "n").map(({ text }) => text)).toEqual(["1", "3"]);
+    expect(platform.series("B", "n").map(({ text }) => text)).toEqual(["2"]);
+    const { ledger } = (await online.report()).store;
+    expect(ledger).toMatchObject({ received: 5, stored: 3, acknowledged: 3, queued: 0 });
+    expect(ledgerImbalance(ledger)).toEqual({ intake: 0, delivery: 0 });
+  });
+
+  test("publish() resolves with the PUBACK and fails at once while the platform is away", async () => {
+    await using dir = await temporaryDir();
+    await using platform = await ThingsBoardDouble.listen({ clock: systemClock });
+    platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "TOKEN" });
+    await using client = await open(dir.path, sessionFor(platform.port));
+    await until("connected", async () => (await client.report()).link.state === "connected");
+    await client.publish("v1/gateway/claim", '{"A":{"secretKey":"s","durationMs":1000}}');
+    await platform.down();
+    await until("disconnected", async () => (await client.report()).link.state !== "connected");
+    expect((await rejection(client.publish("v1/gateway/claim", "{}"))).message).toContain(
+      "not connected",
+    );
+  });
+
+  test("devices are announced with their type and taken back", async () => {
+    await using dir = await temporaryDir();
+    await using platform = await ThingsBoardDouble.listen({ clock: systemClock });
+    platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "TOKEN" });
+    await using client = await open(dir.path, sessionFor(platform.port));
+    client.device({ deviceName: "Pump 1", deviceType: "pump", connected: true });
+    await platform.until(() => platform.devices().includes("Pump 1"));
+    client.device({ deviceName: "Pump 1", deviceType: "pump", connected: false });
+    await platform.until(() =>
+      platform.sessions().every(({ children }) => !children.includes("Pump 1")),
+    );
+  });
+
+  test("a store that cannot be opened fails the start with the reason", async () => {
+    expect((await rejection(open("/proc/tbgw-cannot-be-here", undefined))).message).toContain(
+      "/proc/tbgw-cannot-be-here",
+    );
+  });
+
+  test("after stop() nothing is taken any more", async () => {
+    await using dir = await temporaryDir();
+    const client = await open(dir.path, undefined);
+    await client.stop(0);
+    expect(
+      (await rejection(client.append([record("A", 1)], { urgent: true }, signal))).message,
+    ).toContain("stopped");
+    expect((await rejection(client.report())).message).toContain("stopping");
+  });
+});
