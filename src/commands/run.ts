@@ -1,6 +1,7 @@
 import { defineCommand } from "citty";
 import { loadConfiguration } from "../config/load.ts";
 import { connectorTypes } from "../connector/registry.ts";
+import { redactingSink } from "../logging/redact.ts";
 import { streamSink } from "../logging/stdout.ts";
 import { systemClock } from "../sdk/clock.ts";
 import { errorText } from "../sdk/errors.ts";
@@ -48,19 +49,19 @@ function levelOf(text: string): LogLevel {
 /** Runs until a signal, exit code 0, or until the gateway cannot go on, exit code 1. Exit code 3: no usable configuration. */
 async function runGateway(options: RunOptions): Promise<number> {
   const clock = systemClock;
-  const sink = streamSink(process.stdout);
-  const log = createLogger({ source: "service", level: options.logLevel, clock, sink });
   using stop = new StopSignal();
   const failed = new AbortController();
-  process.on("unhandledRejection", (error) => {
-    log.error("An error was not handled: please report it", { error: errorText(error) });
-  });
   const configuration = await loadConfiguration({
     configDir: options.configDir,
     dataDir: options.dataDir,
     env: process.env,
     cwd: process.cwd(),
     connectorTypes,
+  });
+  const sink = redactingSink(streamSink(process.stdout), configuration.secrets);
+  const log = createLogger({ source: "service", level: options.logLevel, clock, sink });
+  process.on("unhandledRejection", (error) => {
+    log.error("An error was not handled: please report it", { error: errorText(error) });
   });
   for (const { severity, file, line, path, message } of configuration.issues) {
     log[severity === "error" ? "error" : "warn"]("Configuration", { file, line, path, message });
