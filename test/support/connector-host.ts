@@ -41,15 +41,19 @@ export class TestHost implements AsyncDisposable {
   failWith: (() => Error | undefined) | undefined;
   #dir: string | undefined;
 
-  constructor(options: { readonly clock?: Clock; readonly id?: string; readonly name?: string } = {}) {
-    const self = this;
+  constructor(
+    options: { readonly clock?: Clock; readonly id?: string; readonly name?: string } = {},
+  ) {
+    const makeDir = (): string => {
+      this.#dir ??= mkdtempSync(join(tmpdir(), "tbgw-host-"));
+      return this.#dir;
+    };
     this.host = {
       id: options.id ?? "0f8fad5b-d9cb-469f-a165-70867728950e",
       name: options.name ?? "Test connector",
       type: "mqtt",
       get dataDir(): string {
-        self.#dir ??= mkdtempSync(join(tmpdir(), "tbgw-host-"));
-        return self.#dir;
+        return makeDir();
       },
       log: this.#logger(),
       clock: options.clock ?? systemClock,

@@ -236,7 +236,7 @@ describe("storage", () => {
   test("a key the database refuses costs its entry after the PUBACK", async () => {
     const payload = '{"A":[{"ts":1,"values":{"<b>x</b>":1,"k":1}},{"ts":2,"values":{"k":2}}]}';
     expect(await outcome(4, T, payload)).toBe("puback 1");
-    expect(server.series("A", "k").map((point) => point.ts)).toEqual([2]);
+    expect(server.series("A", "k").map((point) => Number(point.ts))).toEqual([2]);
     expect(server.counters().lost).toBe(2);
   });
 
@@ -257,12 +257,8 @@ describe("storage", () => {
     const client = await connect(4, "plain-token");
     await client.outcome({ topic: D, payload: '{"ts":1,"values":{"a":"5","b":null,"c":{"x":1}}}' });
     await client.outcome({ topic: "v2/t", payload: '[{"a":6},{"ts":"3","values":{"a":7}}]' });
-    const stored = server.stored("Plain", "a").map(({ ts, value }) => [Number(ts), value]);
-    expect(stored).toEqual([
-      [1, 5],
-      [3, 7],
-      [NOW, 6],
-    ]);
+    const stored = server.stored("Plain", "a").map(({ ts, text }) => `${ts} ${text}`);
+    expect(stored).toEqual(['1 "5"', "3 7", `${NOW} 6`]);
     expect(server.latest("Plain", "b")).toBeUndefined();
     expect(server.latest("Plain", "c")).toMatchObject({ type: "JSON", value: '{"x":1}' });
   });
