@@ -117,7 +117,7 @@ export class DeviceSimulation implements AsyncDisposable {
 
   /** Connects to the broker on loopback and starts. */
   static async start(port: number, clock: Clock, log: Logger): Promise<DeviceSimulation> {
-    const client = await connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: "demo-devices" });
+    const client = await connectAsync({ host: "127.0.0.1", port, clientId: "demo-devices" });
     return new DeviceSimulation(client, clock, log);
   }
 

@@ -1,5 +1,7 @@
 import * as v from "valibot";
+import { describeValue, issueMessage } from "./config-message.ts";
 import type { Json } from "./model.ts";
+import { nearest } from "./nearest.ts";
 
 /** What people and tools need to know about a configuration field. */
 export interface FieldInfo {
@@ -86,7 +88,7 @@ export function parseConfig<const S extends v.GenericSchema>(
   }
   const result = v.safeParse(schema, repaired);
   if (!result.success) {
-    reportAll(result.issues, [], issues);
+    reportAll(result.issues, { path: [], schema }, issues);
     return { value: undefined, issues };
   }
   return { value: result.output, issues };
@@ -112,21 +114,52 @@ type Path = readonly (string | number)[];
 
 /** The input without what cannot be used, or INVALID when nothing of it can. */
 function repair(schema: Schema, input: unknown, path: Path, issues: ParseIssue[]): unknown {
-  const item = entriesItem(schema);
+  const inner = unwrapSchema(schema, input);
+  const item = entriesItem(schema) ?? entriesItem(inner);
   if (item !== undefined) {
     return repairList(item, input, path, issues);
   }
-  const inner = unwrap(schema, input);
   const shape = objectShape(inner);
   if (shape !== undefined && isRecord(input)) {
     return repairObject({ schema: inner, shape }, input, path, issues);
   }
+  if (shape !== undefined && Array.isArray(input)) {
+    // valibot takes a list for an object without keys.
+    issues.push({ severity: "error", path, message: "must be an object, but is a list" });
+    return INVALID;
+  }
+  const value = recordValue(inner);
+  if (value !== undefined && isRecord(input)) {
+    return repairRecord({ schema: inner, value }, input, path, issues);
+  }
+  return accept(schema, input, path, issues);
+}
+
+/** `input` when the schema takes it as it is. */
+function accept(schema: Schema, input: unknown, path: Path, issues: ParseIssue[]): unknown {
   const result = v.safeParse(schema, input);
   if (result.success) {
     return input;
   }
-  reportAll(result.issues, path, issues);
+  reportAll(result.issues, { path, schema }, issues);
   return INVALID;
+}
+
+/** A table by name: what cannot be used of it is left out. */
+function repairRecord(
+  target: { readonly schema: Schema; readonly value: Schema },
+  input: Readonly<Record<string, unknown>>,
+  path: Path,
+  issues: ParseIssue[],
+): unknown {
+  const kept: [string, unknown][] = [];
+  for (const [key, element] of Object.entries(input)) {
+    const repaired = repair(target.value, element, [...path, key], issues);
+    if (repaired !== INVALID) {
+      kept.push([key, repaired]);
+    }
+  }
+  return accept(target.schema, Object.fromEntries(kept), path, issues);
 }
 
 function repairList(item: Schema, input: unknown, path: Path, issues: ParseIssue[]): unknown {
@@ -134,7 +167,11 @@ function repairList(item: Schema, input: unknown, path: Path, issues: ParseIssue
     return input;
   }
   if (!Array.isArray(input)) {
-    issues.push({ severity: "error", path, message: `must be a list, but is ${describe(input)}` });
+    issues.push({
+      severity: "error",
+      path,
+      message: `must be a list, but is ${describeValue(input)}`,
+    });
     return INVALID;
   }
   const kept: unknown[] = [];
@@ -184,12 +221,7 @@ function repairObject(
   if (!usable) {
     return INVALID;
   }
-  const whole = v.safeParse(target.schema, output);
-  if (!whole.success) {
-    reportAll(whole.issues, path, issues);
-    return INVALID;
-  }
-  return output;
+  return accept(target.schema, output, path, issues);
 }
 
 function warnUnknown(
@@ -215,46 +247,64 @@ function warnUnknown(
 }
 
 /** valibot's issues as ours, with what was found and what is needed. */
-function reportAll(found: readonly v.BaseIssue<unknown>[], path: Path, issues: ParseIssue[]): void {
+function reportAll(
+  found: readonly v.BaseIssue<unknown>[],
+  place: { readonly path: Path; readonly schema: Schema },
+  issues: ParseIssue[],
+): void {
   for (const issue of found) {
     const below: (string | number)[] = [];
     for (const part of issue.path ?? []) {
       const key: unknown = part.key;
       below.push(typeof key === "number" ? key : String(key));
     }
-    issues.push({ severity: "error", path: [...path, ...below], message: messageOf(issue) });
+    issues.push({
+      severity: "error",
+      path: [...place.path, ...below],
+      message: issueMessage(issue, isSecretAt(place.schema, below)),
+    });
   }
 }
 
-function messageOf(issue: v.BaseIssue<unknown>): string {
-  if (issue.kind === "schema" && issue.expected !== null && issue.message.startsWith("Invalid ")) {
-    return `must be ${issue.expected.replaceAll(" | ", " or ")}, but is ${describe(issue.input)}`;
+/** Whether a field on the way from `schema` down `path` is marked as secret. */
+function isSecretAt(schema: Schema, path: Path): boolean {
+  if (metadataOf(schema)["secret"] === true) {
+    return true;
   }
-  return issue.message;
+  const [key, ...rest] = path;
+  if (key === undefined) {
+    return false;
+  }
+  const below =
+    typeof key === "number"
+      ? entriesItem(schema)
+      : objectShape(unwrapSchema(schema, undefined))?.[key];
+  return below !== undefined && isSecretAt(below, rest);
 }
 
-/** A short text of a value for an error message. */
-function describe(input: unknown): string {
-  if (typeof input === "string") {
-    return input.length > 40 ? `text of ${input.length} characters` : JSON.stringify(input);
-  }
-  if (Array.isArray(input)) {
-    return "a list";
-  }
-  return isRecord(input) ? "an object" : String(input);
-}
-
-/** A schema without its `optional` layer; for a variant, the option the input chooses. */
-function unwrap(schema: Schema, input: unknown): Schema {
+/** A schema without its `optional` layer; for a variant or union, the option that `input` chooses. */
+export function unwrapSchema(schema: Schema, input: unknown): Schema {
   const wrapped: unknown = "wrapped" in schema ? schema.wrapped : undefined;
   if (isSchema(wrapped)) {
-    return unwrap(wrapped, input);
+    return unwrapSchema(wrapped, input);
   }
   if (schema.type === "variant" && "options" in schema && "key" in schema && isRecord(input)) {
     const chosen = chooseOption(schema.options, String(schema.key), input);
-    return chosen === undefined ? schema : unwrap(chosen, input);
+    return chosen === undefined ? schema : unwrapSchema(chosen, input);
+  }
+  if (schema.type === "union" && "options" in schema) {
+    return chooseByShape(schema.options, input) ?? schema;
   }
   return schema;
+}
+
+/** Of a union, the option for a list or an object when `input` is one, so that its parts are looked at one by one. */
+function chooseByShape(options: unknown, input: unknown): Schema | undefined {
+  const list = Array.isArray(options) ? options.filter(isSchema) : [];
+  if (Array.isArray(input)) {
+    return list.find((option) => entriesItem(option) !== undefined);
+  }
+  return isRecord(input) ? list.find((option) => objectShape(option) !== undefined) : undefined;
 }
 
 function chooseOption(
@@ -292,6 +342,12 @@ export function objectShape(schema: Schema): Readonly<Record<string, Schema>> | 
   return fields;
 }
 
+/** The value schema of a table by name; `undefined` for any other schema. */
+export function recordValue(schema: Schema): Schema | undefined {
+  const value: unknown = schema.type === "record" && "value" in schema ? schema.value : undefined;
+  return isSchema(value) ? value : undefined;
+}
+
 /** The element schema of a list made by `entries`; `undefined` for any other schema. */
 export function entriesItem(schema: Schema): Schema | undefined {
   const own = metadataOf(schema)[ENTRIES];
@@ -325,38 +381,4 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function isEmptyObject(value: unknown): boolean {
   return isRecord(value) && Object.keys(value).length === 0;
-}
-
-/** The known name closest to `key`, if it is close enough to be meant. */
-export function nearest(key: string, known: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let bestDistance = Math.max(2, Math.ceil(key.length / 3)) + 1;
-  for (const name of known) {
-    const distance = editDistance(key.toLowerCase(), name.toLowerCase());
-    if (distance < bestDistance) {
-      best = name;
-      bestDistance = distance;
-    }
-  }
-  return best;
-}
-
-/** Levenshtein distance. */
-function editDistance(left: string, right: string): number {
-  let previous = Array.from({ length: right.length + 1 }, (_, index) => index);
-  for (let row = 1; row <= left.length; row += 1) {
-    const current = [row];
-    for (let column = 1; column <= right.length; column += 1) {
-      const same = left[row - 1] === right[column - 1] ? 0 : 1;
-      current.push(
-        Math.min(
-          (previous[column] ?? 0) + 1,
-          (current[column - 1] ?? 0) + 1,
-          (previous[column - 1] ?? 0) + same,
-        ),
-      );
-    }
-    previous = current;
-  }
-  return previous[right.length] ?? 0;
 }

@@ -4,6 +4,7 @@ import type { Logger } from "./logger.ts";
 import type { AttributeUpdate, DeviceData, EpochMs, Json, RpcRequest, Values } from "./model.ts";
 import type { Output, StandardSchema, Tag } from "./standard-schema.ts";
 
+/** The way up: hands data of devices to the event store. */
 export interface Uplink {
   /**
    * Hands data to the event store, all or nothing, and resolves when it is durable: acknowledge the source then, not before.
@@ -25,10 +26,12 @@ export interface Uplink {
    */
   tryAccept(data: DeviceData): { readonly status: "queued" | "filtered" | "overflow" };
 }
+/** What became of the data of one `accept`; none of the three is a failure of the caller. */
 export type AcceptResult =
   | { readonly status: "stored" }
   | { readonly status: "filtered" | "dropped"; readonly reason: string };
 
+/** One running connector. The core creates it, runs it once, calls its handlers, and disposes it. */
 export interface Connector extends AsyncDisposable {
   /**
    * Called once. Owns the loop: opens the links, reads, hands on, and reconnects them inside, with `supervise`. Ends within 1 s of the
@@ -99,6 +102,7 @@ export interface ConnectorHost {
     detail?: string,
   ): void;
 }
+/** The way up for the gateway's own device. @throws RejectedError when no value is left */
 export interface GatewayUplink {
   attributes(values: Values, signal: AbortSignal): Promise<AcceptResult>;
   telemetry(
@@ -108,6 +112,7 @@ export interface GatewayUplink {
   ): Promise<AcceptResult>;
 }
 
+/** Counters of one connector. */
 export interface Metrics {
   /** Adds to a counter of this connector. The statistics report's names: `connectorMsgsReceived`, `connectorBytesReceived`. */
   count(name: string, by?: number): void;
@@ -115,6 +120,7 @@ export interface Metrics {
   rejected(reason: string, count?: number): void;
 }
 
+/** What `defineConnector` is given. */
 export interface ConnectorSpec<S extends StandardSchema> {
   /** The `class` of the entry. Left out: takes every entry of its `type`. */
   readonly name?: string;
@@ -135,12 +141,14 @@ export interface ConnectorSpec<S extends StandardSchema> {
     signal: AbortSignal,
   ): AsyncIterable<Finding>;
 }
+/** One line of `tbgw check --explain`. */
 export interface Explanation {
   /** JSON path of the configuration element: `devices[0].telemetry[2]`. */
   readonly path: string;
   readonly request: string;
   readonly sends: DeviceData | null;
 }
+/** One thing a probe found out. */
 export interface Finding {
   readonly text: string;
   /** Configuration to paste. */

@@ -3,6 +3,7 @@ import type { Logger } from "./logger.ts";
 import type { DeviceData, EpochMs, Json } from "./model.ts";
 import type { Output, StandardSchema, Tag } from "./standard-schema.ts";
 
+/** What a converter may use besides its input. */
 export interface ConverterContext {
   readonly log: Logger;
   readonly connector: { readonly id: string; readonly name: string; readonly type: string };
@@ -23,6 +24,7 @@ export interface UplinkInputs {
   ble: BleRead;
   serial: DeviceMessage;
 }
+/** One message of an MQTT broker. */
 export interface MqttMessage<Payload = Uint8Array> {
   readonly payload: Payload;
   readonly topic: string;
@@ -30,6 +32,7 @@ export interface MqttMessage<Payload = Uint8Array> {
   readonly retain: boolean;
   readonly receivedTs: EpochMs;
 }
+/** One message of a device on a serial line or a socket. */
 export interface DeviceMessage {
   readonly payload: Uint8Array;
   readonly deviceName: string;
@@ -37,11 +40,13 @@ export interface DeviceMessage {
   readonly address: string;
   readonly receivedTs: EpochMs;
 }
+/** One read, notification or advertisement of a Bluetooth device. */
 export interface BleRead extends DeviceMessage {
   /** Element of the section that caused the read or the notification. */
   readonly key: string;
   readonly section: "attributes" | "telemetry";
 }
+/** What one poll of a Modbus device brought. */
 export interface ModbusRead {
   readonly deviceName: string;
   readonly unitId: number;
@@ -53,6 +58,7 @@ export interface ModbusRead {
     readonly section: "attributes" | "telemetry";
   } & ({ readonly registers: Uint16Array } | { readonly bits: readonly boolean[] }))[];
 }
+/** What one poll or notification of an OPC UA device brought. */
 export interface OpcUaRead {
   readonly deviceName: string;
   readonly receivedTs: EpochMs;
@@ -73,6 +79,7 @@ export type UplinkRaw<Type extends string, Input> = Type extends "mqtt"
     ? UplinkInputs[Type]
     : unknown;
 
+/** What `defineUplink` is given. */
 export interface UplinkSpec<
   S extends StandardSchema,
   Type extends string,
@@ -112,6 +119,7 @@ export interface DownlinkRequest<Entry = Json> {
 export type DownlinkConverter<Entry = Json> = (
   request: DownlinkRequest<Entry>,
 ) => Uint8Array | string | null;
+/** What `defineDownlink` is given. */
 export interface DownlinkSpec<S extends StandardSchema, Entry> {
   readonly name: string;
   readonly type: string;

@@ -22,13 +22,26 @@ export function epochMs(value: number): EpochMs {
 export class Float {
   /** Makes the class nominal: a `{ value }` object is no Float. */
   readonly #value: number;
+  readonly #text: string | undefined;
 
-  constructor(value: number) {
+  /** `text` is the spelling the value was read from; it changes nothing in what is sent. */
+  constructor(value: number, text?: string) {
     this.#value = value;
+    this.#text = text;
+  }
+
+  /** Reads a JSON number and keeps its spelling. The caller has checked that `text` is one; anything else is NaN. */
+  static fromText(text: string): Float {
+    return new Float(Number(text), text);
   }
 
   get value(): number {
     return this.#value;
+  }
+
+  /** The spelling in the source, such as `21.0` or `1e3`; `undefined` for a computed value. Used where a number becomes text. */
+  get text(): string | undefined {
+    return this.#text;
   }
 }
 

@@ -25,7 +25,7 @@ export class Mosquitto implements AsyncDisposable {
       `listener ${port} 127.0.0.1`,
       "allow_anonymous true",
       "max_queued_messages 0",
-      "max_inflight_messages 0",
+      "max_inflight_messages 1000",
       "user root",
       ...lines.map((line) => line.replaceAll("{dir}", dir)),
     ];

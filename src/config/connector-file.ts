@@ -1,0 +1,284 @@
+import { resolve } from "node:path";
+import * as v from "valibot";
+import { type ParseIssue, parseConfig } from "#sdk/config";
+import { errorText } from "#sdk/errors";
+import type { LogLevel } from "#sdk/logger";
+import { isJsonObject, type Json, type ReportStrategy } from "#sdk/model";
+import type { StandardSchema } from "#sdk/standard-schema";
+import type { ConnectorDefinition } from "../connector/registry.ts";
+import { connectorId } from "./connector-id.ts";
+import type { Document } from "./document.ts";
+import { deepFreeze } from "./freeze.ts";
+import { type ConnectorEntry, connectorRoot } from "./gateway.ts";
+import { type FileIssue, located } from "./issue.ts";
+import { isSchema, type ReferenceSources, resolveReferences } from "./references.ts";
+import { strategyIssues, toConnectorStrategy } from "./report-strategy.ts";
+import { fileIssue, isYaml, readDocument, readText } from "./text-file.ts";
+
+/** What a connector's file comes to, whether or not it can be used. */
+export interface ConnectorFile {
+  /** Typed by the definition's schema and frozen; `undefined` when it cannot be used. */
+  readonly config: unknown;
+  readonly usable: boolean;
+  /** The file's own id, else the one made from type and name. */
+  readonly id: string;
+  readonly logLevel: LogLevel;
+  readonly enableRemoteLogging: boolean;
+  /** The connector's own strategy, completed from the gateway's; `undefined` when it has none. */
+  readonly reportStrategy: ReportStrategy | undefined;
+  /** The file's content as it is there, for remote configuration; references unresolved. */
+  readonly raw: Json | undefined;
+  readonly secrets: readonly string[];
+  readonly issues: readonly FileIssue[];
+}
+
+/** What a connector file is read with. */
+export interface ConnectorFileOptions extends ReferenceSources {
+  readonly entry: ConnectorEntry;
+  readonly definition: ConnectorDefinition;
+  readonly gatewayStrategy: Required<ReportStrategy>;
+  /** Ids of the connectors before this one: a copied file must not make two of one. */
+  readonly takenIds: ReadonlySet<string>;
+}
+
+/** Reads, upgrades and checks the file of one connector. Never throws and never writes. */
+export function loadConnectorFile(options: ConnectorFileOptions): ConnectorFile {
+  const { entry } = options;
+  const file = resolve(options.configDir, entry.configuration);
+  const content = readContent(file);
+  if (content.value === undefined) {
+    return unusable(options, content.issues, undefined);
+  }
+  if (typeof content.value === "string") {
+    return fromText(options, { file, text: content.value });
+  }
+  return fromObject(options, { file, content: { ...content, value: content.value } });
+}
+
+interface Content {
+  /** An object, or the whole text of a file that is neither JSON nor YAML; `undefined` when there is nothing to use. */
+  readonly value: JsonRecord | string | undefined;
+  readonly document: Document | undefined;
+  readonly issues: readonly FileIssue[];
+}
+
+type JsonRecord = { readonly [key: string]: Json };
+
+function readContent(file: string): Content {
+  if (/\.json$/i.test(file) || isYaml(file)) {
+    return readStructured(file);
+  }
+  const { text, issue } = readText(file);
+  const trimmed = text?.trim() ?? "";
+  if (trimmed === "") {
+    return { value: undefined, document: undefined, issues: [issue ?? emptyFile(file)] };
+  }
+  return trimmed.startsWith("{")
+    ? readStructured(file)
+    : { value: text, document: undefined, issues: [] };
+}
+
+function readStructured(file: string): Content {
+  const { document, issues } = readDocument(file);
+  const value = document?.value;
+  if (document === undefined || value === undefined) {
+    return { value: undefined, document, issues };
+  }
+  if (!isJsonObject(value)) {
+    const message = "the file must hold one object";
+    return { value: undefined, document, issues: [...issues, fileIssue(file, message)] };
+  }
+  return holdsSettings(value)
+    ? { value, document, issues }
+    : { value: undefined, document, issues: [...issues, emptyFile(file)] };
+}
+
+/** A file of a platform that knows the connector by name only has a log level and little else. */
+function holdsSettings(value: JsonRecord): boolean {
+  const keys = Object.keys(value);
+  const isStub = Object.hasOwn(value, "logLevel") && keys.every((key) => ROOT_KEYS.has(key));
+  return keys.length > 0 && !isStub;
+}
+
+const ROOT_KEYS: ReadonlySet<string> = new Set(Object.keys(connectorRoot.entries));
+
+function emptyFile(file: string): FileIssue {
+  return fileIssue(file, "the file holds no settings");
+}
+
+function unusable(
+  options: ConnectorFileOptions,
+  issues: readonly FileIssue[],
+  raw: Json | undefined,
+): ConnectorFile {
+  const { type, name } = options.entry;
+  return {
+    config: undefined,
+    usable: false,
+    id: connectorId(type, name),
+    logLevel: "info",
+    enableRemoteLogging: false,
+    reportStrategy: undefined,
+    raw,
+    secrets: [],
+    issues,
+  };
+}
+
+function fromText(
+  options: ConnectorFileOptions,
+  source: { readonly file: string; readonly text: string },
+): ConnectorFile {
+  const checked = check(options.definition.schema, source.text);
+  const issues = checked.issues.map((issue) => located(source.file, undefined, issue));
+  const base = unusable(options, issues, source.text);
+  return checked.usable ? { ...base, usable: true, config: deepFreeze(checked.value) } : base;
+}
+
+function fromObject(
+  options: ConnectorFileOptions,
+  source: { readonly file: string; readonly content: Content & { readonly value: JsonRecord } },
+): ConnectorFile {
+  const { entry, definition, gatewayStrategy } = options;
+  const { file, content } = source;
+  const place = (issue: ParseIssue): FileIssue => located(file, content.document, issue);
+  const root = readRoot(content.value);
+  const ownId = root.value.id ?? connectorId(entry.type, entry.name);
+  const isTaken = options.takenIds.has(ownId);
+  const id = isTaken ? connectorId(entry.type, entry.name) : ownId;
+  const base = {
+    id,
+    logLevel: LOG_LEVELS[root.value.logLevel],
+    enableRemoteLogging: root.value.enableRemoteLogging,
+    reportStrategy: toConnectorStrategy(root.value.reportStrategy, gatewayStrategy),
+    raw: content.value,
+  };
+  const early = [...content.issues, ...root.issues.map(place)];
+  if (isTaken) {
+    const message = "another connector has this id already: one made from type and name is used";
+    early.push(place({ severity: "warning", path: ["id"], message }));
+  }
+  const upgraded = upgrade(definition, content.value);
+  if (upgraded.problem !== undefined) {
+    const issues = [...early, fileIssue(file, upgraded.problem)];
+    return { ...base, config: undefined, usable: false, secrets: [], issues };
+  }
+  const injected = isJsonObject(upgraded.json)
+    ? { ...upgraded.json, id, name: entry.name }
+    : upgraded.json;
+  const { schema } = definition;
+  const resolved = isSchema(schema)
+    ? resolveReferences(schema, injected, options)
+    : { value: injected, issues: [], secrets: [] };
+  const checked = check(schema, resolved.value);
+  const found = [...resolved.issues, ...checked.issues.filter((issue) => !isAboutRootKey(issue))];
+  return {
+    ...base,
+    config: checked.usable ? deepFreeze(checked.value) : undefined,
+    usable: checked.usable,
+    secrets: resolved.secrets,
+    issues: withoutRepeats([...early, ...found.map(place)]),
+  };
+}
+
+/** The keys every connector file may have; problems with them never cost the connector. */
+function readRoot(value: JsonRecord): {
+  readonly value: Root;
+  readonly issues: readonly ParseIssue[];
+} {
+  const own = Object.fromEntries(Object.entries(value).filter(([key]) => ROOT_KEYS.has(key)));
+  const parsed = parseConfig(connectorRoot, own);
+  const root = parsed.value ?? v.parse(connectorRoot, {});
+  const issues = [...parsed.issues, ...strategyIssues(root.reportStrategy, ["reportStrategy"])];
+  return { value: root, issues };
+}
+
+type Root = v.InferOutput<typeof connectorRoot>;
+
+const LOG_LEVELS: Readonly<Record<Root["logLevel"], LogLevel>> = {
+  TRACE: "trace",
+  DEBUG: "debug",
+  INFO: "info",
+  WARNING: "warn",
+  WARN: "warn",
+  ERROR: "error",
+  CRITICAL: "error",
+  NONE: "none",
+  NOTSET: "none",
+};
+
+function upgrade(
+  definition: ConnectorDefinition,
+  json: Json,
+): { readonly json: Json; readonly problem?: undefined } | { readonly problem: string } {
+  if (definition.upgrade === undefined) {
+    return { json };
+  }
+  try {
+    // A copy: an upgrade may change its argument, and the file's content is still needed as it is.
+    return { json: definition.upgrade(structuredClone(json)) };
+  } catch (error) {
+    return { problem: `an older form of the file cannot be read: ${errorText(error)}` };
+  }
+}
+
+interface Checked {
+  readonly value: unknown;
+  readonly usable: boolean;
+  readonly issues: readonly ParseIssue[];
+}
+
+/** Through the forgiving reader for a valibot schema, through its own `validate` for any other. */
+function check(schema: StandardSchema, input: unknown): Checked {
+  if (isSchema(schema)) {
+    const { value, issues } = parseConfig(schema, input);
+    return { value, usable: value !== undefined, issues };
+  }
+  try {
+    const result = schema["~standard"].validate(input);
+    if (result instanceof Promise) {
+      // The answer is not wanted, and a rejection must not become an unhandled one.
+      result.catch(() => undefined);
+      return failed([], "the connector checks its configuration asynchronously: that is refused");
+    }
+    if (result.issues === undefined) {
+      return { value: result.value, usable: true, issues: [] };
+    }
+    const issues = result.issues.map(({ message, path }): ParseIssue => {
+      const parts = (path ?? []).map((part) => (typeof part === "object" ? part.key : part));
+      return { severity: "error", path: parts.map(toPathPart), message };
+    });
+    return { value: undefined, usable: false, issues };
+  } catch (error) {
+    return failed([], `the connector's check failed: ${errorText(error)}`);
+  }
+}
+
+function toPathPart(part: PropertyKey): string | number {
+  return typeof part === "symbol" ? String(part) : part;
+}
+
+function failed(path: readonly (string | number)[], message: string): Checked {
+  return { value: undefined, usable: false, issues: [{ severity: "error", path, message }] };
+}
+
+/** A connector's schema need not know the keys that the core reads. */
+function isAboutRootKey(issue: ParseIssue): boolean {
+  const [key, ...rest] = issue.path;
+  return (
+    rest.length === 0 &&
+    typeof key === "string" &&
+    ROOT_KEYS.has(key) &&
+    issue.severity === "warning"
+  );
+}
+
+function withoutRepeats(issues: readonly FileIssue[]): readonly FileIssue[] {
+  const seen = new Set<string>();
+  return issues.filter((issue) => {
+    const key = `${issue.severity}\n${issue.path}\n${issue.message}`;
+    const isFirst = !seen.has(key);
+    seen.add(key);
+    return isFirst;
+  });
+}

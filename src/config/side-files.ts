@@ -1,0 +1,60 @@
+import { resolve } from "node:path";
+import type * as v from "valibot";
+import { parseConfig } from "#sdk/config";
+import { type DeviceFilterRules, deviceFilter } from "./device-filter.ts";
+import { deepFreeze } from "./freeze.ts";
+import type { GatewayConfig } from "./gateway.ts";
+import { type FileIssue, located } from "./issue.ts";
+import { type StatisticsCommand, statisticsCommands } from "./statistics.ts";
+import { readDocument } from "./text-file.ts";
+
+/** The files that the main file names besides those of the connectors. */
+export interface SideFiles {
+  /** `undefined`: no filter. */
+  readonly deviceFilter: DeviceFilterRules | undefined;
+  readonly statisticsCommands: readonly StatisticsCommand[];
+  readonly issues: readonly FileIssue[];
+}
+
+/** Loads the device filter and the custom statistics, where they are switched on. Never throws. */
+export function loadSideFiles(gateway: GatewayConfig, configDir: string): SideFiles {
+  const { deviceFiltering, statistics } = gateway.thingsboard;
+  const issues: FileIssue[] = [];
+  const load = <S extends v.GenericSchema>(schema: S, name: string) =>
+    loadChecked(schema, resolve(configDir, name), issues);
+  const filter = deviceFiltering.enable
+    ? load(deviceFilter, deviceFiltering.filterFile)
+    : undefined;
+  const custom = statistics.enableCustom ?? statistics.enable;
+  const { configuration } = statistics;
+  const commands =
+    custom && configuration !== undefined && configuration !== ""
+      ? load(statisticsCommands, configuration)
+      : undefined;
+  if ((commands ?? []).length > 0 && !gateway.tbgw.allowStatisticsCommands) {
+    const message =
+      "the commands are left out: they need tbgw.allowStatisticsCommands in tb_gateway.json";
+    const file = resolve(configDir, configuration ?? "");
+    issues.push({ severity: "warning", file, line: 1, path: "$", message });
+  }
+  return {
+    deviceFilter: deepFreeze(filter),
+    statisticsCommands: deepFreeze(commands ?? []),
+    issues,
+  };
+}
+
+function loadChecked<S extends v.GenericSchema>(
+  schema: S,
+  file: string,
+  issues: FileIssue[],
+): v.InferOutput<S> | undefined {
+  const { document, issues: textual } = readDocument(file);
+  issues.push(...textual);
+  if (document?.value === undefined) {
+    return undefined;
+  }
+  const parsed = parseConfig(schema, document.value);
+  issues.push(...parsed.issues.map((issue) => located(file, document, issue)));
+  return parsed.value;
+}

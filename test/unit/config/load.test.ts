@@ -1,0 +1,269 @@
+import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as v from "valibot";
+import { connectorId } from "../../../src/config/connector-id.ts";
+import { type LoadOptions, loadConfiguration } from "../../../src/config/load.ts";
+import { type ConnectorSpec, defineConnector } from "../../../src/sdk/connector.ts";
+import type { StandardSchema } from "../../../src/sdk/standard-schema.ts";
+import { testConnectors } from "../../support/config-connectors.ts";
+import { ConfigFiles } from "../../support/config-files.ts";
+
+const PLATFORM = { host: "a", security: { accessToken: "t0ken" } };
+
+function load(files: ConfigFiles, more: Partial<LoadOptions> = {}) {
+  const { path } = files;
+  const base = { configDir: path, dataDir: join(path, "data"), env: {}, cwd: path };
+  return loadConfiguration({ ...base, connectorTypes: testConnectors, ...more });
+}
+
+function main(connectors: readonly object[] = [], more: object = {}): object {
+  return { thingsboard: PLATFORM, connectors, ...more };
+}
+
+const BUS = { type: "bus", name: "Bus", configuration: "bus.json" };
+const BUS_FILE = { broker: { host: "b" }, devices: [{ name: "A" }] };
+
+function extension(name: string | undefined, more: Partial<ConnectorSpec<StandardSchema>> = {}) {
+  return defineConnector<StandardSchema>({
+    type: "meter",
+    ...(name === undefined ? {} : { name }),
+    schema: v.looseObject({}),
+    create: () => {
+      throw new Error("not started here");
+    },
+    ...more,
+  });
+}
+
+describe("loadConfiguration", () => {
+  test("a directory without the main file is fatal, and nothing is thrown", async () => {
+    using files = new ConfigFiles();
+    const loaded = await load(files);
+    expect(loaded).toMatchObject({ fatal: true, session: undefined, connectors: [] });
+    expect(loaded.issues).toMatchObject([{ severity: "error", path: "$" }]);
+  });
+
+  test("a main file that is no object is fatal", async () => {
+    using files = new ConfigFiles({ "tb_gateway.json": "[]" });
+    expect(await load(files)).toMatchObject({
+      fatal: true,
+      issues: [{ message: "the file must hold one object" }],
+    });
+  });
+
+  test("writes nothing: every file and the directory are the same afterwards", async () => {
+    using files = new ConfigFiles({ "tb_gateway.json": main([BUS]), "bus.json": BUS_FILE });
+    const before = readFileSync(join(files.path, "bus.json"), "utf8");
+    await load(files);
+    expect(readdirSync(files.path).toSorted()).toEqual(["bus.json", "tb_gateway.json"]);
+    expect(readFileSync(join(files.path, "bus.json"), "utf8")).toBe(before);
+  });
+
+  test("a connector's configuration is typed, frozen, and has its id and name", async () => {
+    using files = new ConfigFiles({ "tb_gateway.json": main([BUS]), "bus.json": BUS_FILE });
+    const [connector] = (await load(files)).connectors;
+    expect(connector).toMatchObject({
+      state: "ready",
+      id: connectorId("bus", "Bus"),
+      file: join(files.path, "bus.json"),
+      config: { id: connectorId("bus", "Bus"), name: "Bus", broker: { port: 502 } },
+    });
+    const config: unknown = connector?.config;
+    expect(Object.isFrozen(config)).toBe(true);
+  });
+
+  test("the id of a connector is the same at every start and differs by name", async () => {
+    const entries = [BUS, { ...BUS, name: "Other" }];
+    using files = new ConfigFiles({ "tb_gateway.json": main(entries), "bus.json": BUS_FILE });
+    const ids = async () => (await load(files)).connectors.map(({ id }) => id);
+    const first = await ids();
+    expect(await ids()).toEqual(first);
+    expect(new Set(first).size).toBe(2);
+  });
+
+  test("the name of the entry replaces the file's", async () => {
+    const file = { ...BUS_FILE, name: "Old name" };
+    using files = new ConfigFiles({ "tb_gateway.json": main([BUS]), "bus.json": file });
+    const [connector] = (await load(files)).connectors;
+    expect(connector).toMatchObject({ name: "Bus", config: { name: "Bus" }, issues: [] });
+  });
+
+  test("the keys of every connector file reach the core, completed from the gateway's", async () => {
+    const file = {
+      ...BUS_FILE,
+      logLevel: "debug",
+      enableRemoteLogging: true,
+      reportStrategy: { type: "ON_REPORT_PERIOD" },
+    };
+    const thingsboard = { ...PLATFORM, reportStrategy: { reportPeriod: 777 } };
+    using files = new ConfigFiles({
+      "tb_gateway.json": main([BUS], { thingsboard }),
+      "bus.json": file,
+    });
+    const [connector] = (await load(files)).connectors;
+    expect(connector).toMatchObject({
+      logLevel: "debug",
+      enableRemoteLogging: true,
+      reportStrategy: { type: "ON_REPORT_PERIOD", reportPeriod: 777, ttl: 86_400 },
+    });
+  });
+
+  test("an extension takes the type nothing else has, by class, by no name, or as the only one", async () => {
+    const named = [
+      { type: "meter", name: "1", class: "A", configuration: "m.json" },
+      { type: "Meter", name: "2", class: "Other", configuration: "m.json" },
+    ];
+    using files = new ConfigFiles({ "tb_gateway.json": main(named), "m.json": { x: 1 } });
+    const [a, all] = [extension("A"), extension(undefined)];
+    const { connectors } = await load(files, { extensions: [all, a] });
+    expect(connectors.map(({ definition }) => definition)).toEqual([a, all]);
+    files.write("tb_gateway.json", main([{ type: "meter", name: "3", configuration: "m.json" }]));
+    const only = await load(files, { extensions: [a] });
+    expect(only.connectors).toMatchObject([{ state: "ready", definition: a }]);
+    const several = await load(files, { extensions: [a, extension("B")] });
+    expect(several.connectors).toMatchObject([{ state: "skipped" }]);
+    expect(several.issues[0]?.message).toContain("several extensions");
+  });
+
+  test("a connector inside the program goes before an extension, unless that says otherwise", async () => {
+    using files = new ConfigFiles({ "tb_gateway.json": main([BUS]), "bus.json": BUS_FILE });
+    const plain = extension(undefined, { type: "bus" });
+    const override = extension(undefined, { type: "bus", overridesBuiltin: true });
+    const definitionOf = async (one: typeof plain) =>
+      (await load(files, { extensions: [one] })).connectors[0]?.definition;
+    expect(await definitionOf(plain)).not.toBe(plain);
+    expect(await definitionOf(override)).toBe(override);
+  });
+
+  test("an upgrade or a check that throws costs that connector only", async () => {
+    const fail = () => {
+      throw new Error("bad day");
+    };
+    const broken: StandardSchema = {
+      "~standard": { version: 1, vendor: "test", validate: fail },
+    };
+    const entry = (name: string) => ({
+      type: "meter",
+      name,
+      class: name,
+      configuration: "m.json",
+    });
+    using files = new ConfigFiles({
+      "tb_gateway.json": main([entry("A"), entry("B"), BUS]),
+      "m.json": { x: 1 },
+      "bus.json": BUS_FILE,
+    });
+    const extensions = [extension("A", { upgrade: fail }), extension("B", { schema: broken })];
+    const { connectors, issues } = await load(files, { extensions });
+    expect(connectors.map(({ state }) => state)).toEqual(["invalid", "invalid", "ready"]);
+    expect(issues.filter(({ message }) => message.includes("bad day"))).toHaveLength(2);
+  });
+
+  test("a standard schema's issues carry their path and line", async () => {
+    const entry = { type: "lines", name: "L", configuration: "l.json" };
+    using files = new ConfigFiles({
+      "tb_gateway.json": main([entry]),
+      "l.json": '{\n "a": 1,\n "broker": {\n  "host": 1\n }\n}',
+    });
+    expect((await load(files)).issues).toMatchObject([
+      { path: "broker.host", line: 4, message: "must be text" },
+    ]);
+  });
+
+  test("a list that remote editors write as {} is an empty one", async () => {
+    using files = new ConfigFiles({ "tb_gateway.json": { thingsboard: PLATFORM, connectors: {} } });
+    expect(await load(files)).toMatchObject({ connectors: [], issues: [], fatal: false });
+  });
+
+  test("secrets of all files are collected, variables' and saved ones too", async () => {
+    const file = { broker: { host: "b", password: "bus-secret" } };
+    using files = new ConfigFiles({ "tb_gateway.json": main([BUS]), "bus.json": file });
+    const { secrets } = await load(files, { env: { TB_GW_PASSWORD: "env-secret" } });
+    expect(secrets.toSorted()).toEqual(["bus-secret", "env-secret", "t0ken"]);
+  });
+
+  test("what variables say is in the settings and never in the file's content", async () => {
+    using files = new ConfigFiles({ "tb_gateway.json": main() });
+    const { raw, session } = await load(files, { env: { TB_GW_ACCESS_TOKEN: "other" } });
+    expect(raw).toMatchObject({ thingsboard: PLATFORM });
+    expect(session?.credentials).toEqual({ kind: "accessToken", accessToken: "other" });
+  });
+});
+
+describe("credentials", () => {
+  const provisioning = { provisionDeviceKey: "k", provisionDeviceSecret: "s" };
+  const SAVED = '{"credentialsType":"ACCESS_TOKEN","credentialsValue":"saved"}';
+
+  test("security goes before saved credentials, these before provisioning", async () => {
+    using files = new ConfigFiles({
+      "tb_gateway.json": { thingsboard: { ...PLATFORM, provisioning } },
+      ".credentials": SAVED,
+    });
+    expect((await load(files)).session?.credentials).toMatchObject({ accessToken: "t0ken" });
+    files.write("tb_gateway.json", { thingsboard: { host: "a", provisioning } });
+    expect((await load(files)).session?.credentials).toMatchObject({ accessToken: "saved" });
+    files.write("data/.credentials", SAVED.replace("saved", "data"));
+    expect((await load(files)).session?.credentials).toMatchObject({ accessToken: "data" });
+  });
+
+  test("provisioning by variables goes before the security of the file", async () => {
+    using files = new ConfigFiles({ "tb_gateway.json": main() });
+    const env = {
+      TB_GW_PROVISIONING_DEVICE_KEY: "k",
+      TB_GW_PROVISIONING_DEVICE_SECRET: "s",
+      TB_GW_PROVISIONING_DEVICE_NAME: "GW",
+    };
+    expect(await load(files, { env })).toMatchObject({
+      fatal: false,
+      session: undefined,
+      provisioning: {
+        request: { deviceKey: "k", deviceName: "GW", wanted: { kind: "accessToken" } },
+        connection: { hosts: [{ host: "a", port: 1883 }] },
+      },
+    });
+    files.write(".credentials", SAVED);
+    expect((await load(files, { env })).session?.credentials).toMatchObject({
+      accessToken: "saved",
+    });
+  });
+
+  test("saved certificates are found in the data directory", async () => {
+    using files = new ConfigFiles({
+      "tb_gateway.json": { thingsboard: { host: "a", provisioning } },
+      "data/.credentials": '{"credentialsType":"X509_CERTIFICATE","caCert":"ca.pem"}',
+      "data/cert.pem": "c",
+      "data/key.pem": "k",
+      "ca.pem": "a",
+    });
+    expect((await load(files)).session).toMatchObject({
+      credentials: { kind: "certificate" },
+      tls: {
+        caPath: join(files.path, "ca.pem"),
+        certPath: join(files.path, "data/cert.pem"),
+        keyPath: join(files.path, "data/key.pem"),
+      },
+    });
+  });
+
+  test("saved credentials that cannot be read are an error", async () => {
+    using files = new ConfigFiles({
+      "tb_gateway.json": { thingsboard: { host: "a", provisioning } },
+      ".credentials": "{",
+    });
+    const { issues, provisioning: plan } = await load(files);
+    expect(issues).toMatchObject([{ severity: "error", path: "thingsboard.provisioning" }]);
+    expect(plan?.request.deviceKey).toBe("k");
+  });
+
+  test("provisioning without its secret, or nothing at all, is fatal", async () => {
+    using files = new ConfigFiles({
+      "tb_gateway.json": { thingsboard: { host: "a", provisioning: { provisionDeviceKey: "k" } } },
+    });
+    expect(await load(files)).toMatchObject({ fatal: true, session: undefined });
+    files.write("tb_gateway.json", { thingsboard: { host: "a" } });
+    const { fatal, issues } = await load(files);
+    expect(fatal).toBe(true);
+    expect(issues).toMatchObject([{ severity: "error", path: "thingsboard.security" }]);
+  });
+});

@@ -1,0 +1,56 @@
+import { expect, test } from "bun:test";
+import { TransientError } from "../../../src/sdk/errors.ts";
+import type { Cursor, EventStore } from "../../../src/storage/event-store.ts";
+import { Releaser } from "../../../src/thingsboard/releaser.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+import { memoryLog } from "../../support/memory-log.ts";
+
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- any integer is a cursor
+const at = (cursor: number): Cursor => BigInt(cursor) as Cursor;
+
+/** A store whose disk refuses the first `failures` calls. */
+function store(failures: number, done: string[]): EventStore {
+  let left = failures;
+  const attempt = (text: string): Promise<void> => {
+    if (left > 0) {
+      left -= 1;
+      return Promise.reject(new TransientError("The disk is full"));
+    }
+    done.push(text);
+    return Promise.resolve();
+  };
+  const unused = (): never => {
+    throw new TransientError("The releaser does not call this");
+  };
+  return {
+    append: unused,
+    next: unused,
+    stats: unused,
+    release: (cursors) => attempt(`release ${cursors.join(" ")}`),
+    quarantine: (cursor, reason) => attempt(`quarantine ${cursor} ${reason}`),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+test("releases in groups, and asks a disk that refuses again, nothing forgotten", async () => {
+  const clock = new FakeClock();
+  const done: string[] = [];
+  const releaser = new Releaser({ store: store(3, done), clock, log: memoryLog().log });
+  const stop = new AbortController();
+  const running = Promise.allSettled([releaser.run(stop.signal)]);
+  let idle = false;
+  releaser.release(at(1));
+  releaser.release(at(2));
+  releaser.quarantine(at(3), "too-large");
+  releaser.whenIdle(() => {
+    idle = true;
+  });
+  await clock.advance(10);
+  expect([done, releaser.pending, idle]).toEqual([[], 3, false]);
+  releaser.release(at(4));
+  await clock.advance(30_000);
+  expect(done).toEqual(["release 1 2 4", "quarantine 3 too-large"]);
+  expect([releaser.pending, idle]).toEqual([0, true]);
+  stop.abort(new Error("the test is over"));
+  await running;
+});
