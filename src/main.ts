@@ -1,5 +1,6 @@
 import { commands } from "./commands/catalogue.ts";
 import { UsageError, unknownFlag } from "./commands/flags.ts";
+import { print } from "./commands/print.ts";
 import type { Runnable } from "./commands/runnable.ts";
 import { ConfigError, errorText } from "./sdk/errors.ts";
 import { VERSION } from "./version.ts";
@@ -29,11 +30,11 @@ Examples:
 async function main(args: readonly string[]): Promise<ExitCode> {
   const [first, ...rest] = args;
   if (first === undefined || ["--help", "-h", "help"].includes(first)) {
-    process.stdout.write(ROOT_HELP);
+    await print(ROOT_HELP);
     return first === undefined ? 2 : 0;
   }
   if (first === "--version" || first === "version") {
-    process.stdout.write(`tbgw ${VERSION}\n`);
+    await print(`tbgw ${VERSION}\n`);
     return 0;
   }
   return await runNamed(first, rest);
@@ -46,7 +47,7 @@ async function runNamed(name: string, args: readonly string[]): Promise<ExitCode
   }
   const command = await entry.load();
   if (args.includes("--help") || args.includes("-h")) {
-    process.stdout.write(await commandHelp(name, command));
+    await print(await commandHelp(name, command));
     return 0;
   }
   const flag = unknownFlag(args, await command.args());
@@ -80,4 +81,6 @@ try {
 } catch (error) {
   exitCode = report(error);
 }
+// What commands have written must not be cut short when a pipe reads slowly.
+await print("");
 process.exit(exitCode);

@@ -69,6 +69,12 @@ async function runGateway(options: RunOptions): Promise<number> {
   if (configuration.fatal) {
     return 3;
   }
+  if (configuration.session === undefined) {
+    log.error("There are no credentials yet, and this version cannot ask the platform for them", {
+      advice: 'put an access token into "thingsboard.security" instead of "provisioning"',
+    });
+    return 3;
+  }
   log.info("Gateway starts", { version: VERSION, configDir: configuration.configDir });
   const gateway = await Gateway.start(gatewaySetup(configuration, options.logLevel), {
     clock,
