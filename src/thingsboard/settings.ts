@@ -28,4 +28,6 @@ export interface SessionSettings {
   readonly tls: TlsSettings | undefined;
   /** Upper bound of one publish in bytes; `undefined`: what the server says, 65,536 until then. */
   readonly maxPayloadBytes: number | undefined;
+  /** Publishes in flight, 1 to 99; 16 when absent. What the server allows goes before it. */
+  readonly maxInFlight?: number;
 }

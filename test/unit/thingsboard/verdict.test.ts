@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { Device, type Item } from "../../../src/thingsboard/device.ts";
 import { itemCount, newPiece, openItems, type Piece } from "../../../src/thingsboard/piece.ts";
 import {
+  type Evidence,
   judgeClose,
   judgeRefusal,
   judgeSilence,
@@ -22,8 +23,9 @@ function piece(count: number): Piece {
   return { ...newPiece("telemetry", [{ device, name: '"A"', items }]), order: 5 };
 }
 
-const evidence = (dataAcks: number): { dataAcks: number; nowMs: number; random: number } => ({
+const evidence = (dataAcks: number, strayEnds = 0): Evidence => ({
   dataAcks,
+  strayEnds,
   nowMs: 1000,
   random: 0,
 });
@@ -75,6 +77,17 @@ describe("judgeClose()", () => {
     for (let count = 0; count < 100; count += 1) {
       expect(again(judgeClose(one, evidence(7), false))).toEqual([one]);
     }
+  });
+
+  test("begins anew when something else ends a connection meanwhile: that is a bad line", () => {
+    const one = piece(1);
+    judgeClose(one, evidence(0), false);
+    judgeClose(one, evidence(1), false);
+    for (let count = 2; count < 50; count += 1) {
+      expect(again(judgeClose(one, evidence(count, count), false))).toEqual([one]);
+    }
+    judgeClose(one, evidence(50, 49), false);
+    expect(judgeClose(one, evidence(51, 49), false)).toEqual({ quarantine: true });
   });
 
   test("lets the device's later records go on as evidence after three ends", () => {

@@ -1,0 +1,128 @@
+import type { RecordKind } from "#sdk/batch";
+import type { Device, Item } from "./device.ts";
+import {
+  type DevicePart,
+  gatewayAttributes,
+  gatewayTelemetry,
+  ownAttributes,
+  ownTelemetry,
+} from "./payloads.ts";
+
+/** The records of one device in a piece, in order. */
+export interface PieceGroup {
+  readonly device: Device;
+  /** The platform's name as a JSON string. */
+  readonly name: string;
+  readonly items: readonly Item[];
+}
+
+/** The content of one publish: what is sent, refused, halved and sent again as a whole. */
+export interface Piece {
+  readonly kind: RecordKind;
+  readonly groups: readonly PieceGroup[];
+  /** Place among all pieces: when the first publish of its records was made. Parts of a piece share it. */
+  order: number;
+  /** Nobody knows whether it ended a connection: it goes alone, so that the next end has one suspect. */
+  suspect: boolean;
+  /** It ended a connection while others passed: it also waits until everything before it is settled. */
+  wary: boolean;
+  /** Ends of a connection right after it, alone in flight. */
+  closes: number;
+  /** Of those, the ones with another data publish acknowledged since the one before. */
+  strikes: number;
+  /** Count of acknowledged data publishes at the last strike. */
+  acksAtStrike: number;
+  /** Count of connection ends that no record explains at the last strike. */
+  strayEndsAtStrike: number;
+  /** Expiries of its PUBACK deadline while other data publishes were acknowledged. */
+  silences: number;
+  /** Refusals that are no verdict on its records. */
+  refusals: number;
+  /** Monotonic milliseconds before which it is not sent again. */
+  notBeforeMs: number;
+  /** Whether the later records of its devices wait for it. */
+  holds: boolean;
+}
+
+/** A piece with a clean record. */
+export function newPiece(kind: RecordKind, groups: readonly PieceGroup[]): Piece {
+  return {
+    kind,
+    groups,
+    order: 0,
+    suspect: false,
+    wary: false,
+    closes: 0,
+    strikes: 0,
+    acksAtStrike: -1,
+    strayEndsAtStrike: 0,
+    silences: 0,
+    refusals: 0,
+    notBeforeMs: 0,
+    holds: false,
+  };
+}
+
+/** The records of a piece that nobody has acknowledged yet. */
+export function openItems(piece: Piece): readonly Item[] {
+  return piece.groups.flatMap((group) => group.items.filter((item) => !item.done));
+}
+
+/** The groups of a piece without the records that are done. */
+export function openGroups(piece: Piece): readonly PieceGroup[] {
+  return piece.groups
+    .map((group) => ({ ...group, items: group.items.filter((item) => !item.done) }))
+    .filter((group) => group.items.length > 0);
+}
+
+/** Records in a piece. */
+export function itemCount(piece: Piece): number {
+  let count = 0;
+  for (const group of piece.groups) {
+    count += group.items.length;
+  }
+  return count;
+}
+
+/** The JSON text to publish. */
+export function payloadOf(piece: Piece): string {
+  const parts: DevicePart[] = piece.groups.map((group) => ({
+    name: group.name,
+    jsons: group.items.map((item) => item.json),
+  }));
+  switch (piece.kind) {
+    case "telemetry":
+      return gatewayTelemetry(parts);
+    case "attributes":
+      return gatewayAttributes(parts);
+    case "gateway-telemetry":
+      return ownTelemetry(parts.flatMap((part) => part.jsons));
+    case "gateway-attributes":
+      return ownAttributes(parts.flatMap((part) => part.jsons));
+  }
+}
+
+/**
+ * The piece in up to `ways` smaller ones, in order, devices kept together where that is even; done records are left out.
+ * One piece when it holds one record, none when all are done.
+ */
+export function divide(piece: Piece, ways: number): readonly Piece[] {
+  const flat = piece.groups.flatMap((group) =>
+    group.items.filter((item) => !item.done).map((item) => ({ group, item })),
+  );
+  const size = Math.max(1, Math.ceil(flat.length / ways));
+  const pieces: Piece[] = [];
+  for (let start = 0; start < flat.length; start += size) {
+    const groups = new Map<Device, PieceGroup & { readonly items: Item[] }>();
+    for (const { group, item } of flat.slice(start, start + size)) {
+      const known = groups.get(group.device);
+      if (known === undefined) {
+        groups.set(group.device, { device: group.device, name: group.name, items: [item] });
+      } else {
+        known.items.push(item);
+      }
+    }
+    pieces.push({ ...newPiece(piece.kind, [...groups.values()]), order: piece.order });
+  }
+  return pieces;
+}

@@ -1,0 +1,118 @@
+import type { Clock } from "#sdk/clock";
+import type { Logger } from "#sdk/logger";
+import { supervise } from "#sdk/supervise";
+import type { Cursor, EventStore } from "../storage/event-store.ts";
+
+/** What a releaser needs. */
+export interface ReleaserHost {
+  readonly store: EventStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Tells the store what it may forget, in groups: while one call runs, the next group grows. A disk that refuses is asked again. */
+export class Releaser {
+  readonly #host: ReleaserHost;
+  #released: Cursor[] = [];
+  #quarantined: { readonly cursor: Cursor; readonly reason: string }[] = [];
+  #working = 0;
+  #wake: (() => void) | undefined;
+  #idle: (() => void)[] = [];
+
+  constructor(host: ReleaserHost) {
+    this.#host = host;
+  }
+
+  /** Records the store has yet to confirm. */
+  get pending(): number {
+    return this.#released.length + this.#quarantined.length + this.#working;
+  }
+
+  release(cursor: Cursor): void {
+    this.#released.push(cursor);
+    this.#wake?.();
+  }
+
+  quarantine(cursor: Cursor, reason: string): void {
+    this.#quarantined.push({ cursor, reason });
+    this.#wake?.();
+  }
+
+  /** Calls back once the store has confirmed everything; at once when it has. */
+  whenIdle(callback: () => void): void {
+    if (this.pending === 0) {
+      callback();
+    } else {
+      this.#idle.push(callback);
+    }
+  }
+
+  /** Works until `signal` aborts; rejects with its reason. */
+  run(signal: AbortSignal): Promise<never> {
+    const { clock, log } = this.#host;
+    return supervise(
+      {
+        name: "event store, acknowledging",
+        host: { clock, log },
+        run: (inner) => this.#work(inner),
+      },
+      signal,
+    );
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#something(signal);
+      await this.#flush();
+      if (this.pending === 0) {
+        const idle = this.#idle;
+        this.#idle = [];
+        for (const callback of idle) {
+          callback();
+        }
+      }
+    }
+  }
+
+  async #flush(): Promise<void> {
+    const { store } = this.#host;
+    const released = this.#released;
+    const quarantined = this.#quarantined;
+    this.#released = [];
+    this.#quarantined = [];
+    this.#working = released.length + quarantined.length;
+    try {
+      if (released.length > 0) {
+        await store.release(released);
+        released.length = 0;
+      }
+      for (let next = quarantined[0]; next !== undefined; next = quarantined[0]) {
+        await store.quarantine(next.cursor, next.reason);
+        quarantined.shift();
+      }
+    } finally {
+      // What the store refused comes first the next time.
+      this.#working = 0;
+      this.#released = released.length === 0 ? this.#released : [...released, ...this.#released];
+      this.#quarantined =
+        quarantined.length === 0 ? this.#quarantined : [...quarantined, ...this.#quarantined];
+    }
+  }
+
+  async #something(signal: AbortSignal): Promise<void> {
+    if (this.pending > 0) {
+      return;
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    this.#wake = resolve;
+    try {
+      signal.throwIfAborted();
+      await promise;
+    } finally {
+      this.#wake = undefined;
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+}

@@ -1,0 +1,395 @@
+import type { Clock } from "#sdk/clock";
+import { errorText, TransientError } from "#sdk/errors";
+import type { Logger } from "#sdk/logger";
+import type { EpochMs } from "#sdk/model";
+import { supervise } from "#sdk/supervise";
+import { AckDeadline } from "./ack-deadline.ts";
+import { Connection } from "./connection.ts";
+import { Dialer } from "./dialer.ts";
+import { DEFAULT_LIMITS, type SessionLimits } from "./limits.ts";
+import type { LinkEnd, MqttLink } from "./link.ts";
+import type { Delivery } from "./outstanding.ts";
+import { endError, type LinkState, type SessionState, stateAfter } from "./session-state.ts";
+import type { SessionSettings } from "./settings.ts";
+import { payloadLimit } from "./split.ts";
+
+/** Someone who publishes over the session. All calls come in the order of events and must not throw. */
+export interface SessionUser {
+  /** Connected and subscribed: publishing may begin. Each connection starts with no device known to the server. */
+  opened(): void;
+  /** Every publish without a PUBACK has been reported `lost` before this. */
+  closed(end: LinkEnd): void;
+  /** There is room for a publish again. */
+  writable(): void;
+}
+
+/** What a session needs; `limitsWaitMs` is the longest wait for the answer to `getSessionLimits` on the first connection. */
+export interface SessionHost {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly limitsWaitMs?: number;
+  /** Called when `state.link` has changed. */
+  readonly onState?: () => void;
+}
+
+const DEFAULT_WINDOW = 16;
+/** ThingsBoard ends a session with more than 100 queued packets. */
+const MAX_IN_FLIGHT = 98;
+const LIMITS_WAIT_MS = 10_000;
+/** Publishes that wait for a place; more are refused. */
+const MAX_WAITING = 1000;
+
+/** A publish that waits for a place in flight. */
+interface Waiting {
+  readonly topic: string;
+  readonly payload: string | Uint8Array;
+  readonly delivery: Delivery;
+}
+
+/**
+ * The MQTT session with the platform: connects, subscribes after every CONNACK, learns the limits, keeps the link honest with
+ * PUBACK deadlines and pings, hands downlinks over and connects again, for ever. It sends nothing twice by itself.
+ */
+export class Session {
+  readonly #settings: SessionSettings;
+  readonly #host: SessionHost;
+  readonly #dialer: Dialer;
+  readonly #deadline = new AckDeadline();
+  readonly #users = new Set<SessionUser>();
+  readonly #downlinks = new Set<(topic: string, payload: Uint8Array) => void>();
+  #waiting: Waiting[] = [];
+  #connection: Connection | undefined;
+  #limits = DEFAULT_LIMITS;
+  /** Whether the server answered `getSessionLimits` the last time; one that does not is not waited for again. */
+  #answersLimits = true;
+  #link: LinkState = "idle";
+  #detail = "";
+  #since: EpochMs;
+  #hostName: string | undefined;
+  #refusedFilters: readonly string[] = [];
+  #isGateway = false;
+  /** Says that the link is up, while that is still to be said. */
+  #proven: (() => void) | undefined;
+  #connects = 0;
+  #published = 0;
+  #wireBytesBefore = 0;
+
+  constructor(settings: SessionSettings, host: SessionHost) {
+    this.#settings = settings;
+    this.#host = host;
+    this.#dialer = new Dialer(settings, host);
+    this.#since = host.clock.now();
+  }
+
+  get state(): SessionState {
+    const connection = this.#connection;
+    const link = connection?.link;
+    return {
+      link: this.#link,
+      detail: this.#detail,
+      host: this.#hostName,
+      protocol: link === undefined ? undefined : link.version === 5 ? "5" : "3.1.1",
+      since: this.#since,
+      limits: this.#limits,
+      refusedFilters: this.#refusedFilters,
+      connects: this.#connects,
+      published: this.#published,
+      wireBytes: this.#wireBytesBefore + (link?.bytesWritten ?? 0),
+      rttMs: this.#deadline.rttMs,
+      inFlight: connection?.outstanding.count ?? 0,
+    };
+  }
+
+  /** Whether publishing is possible at all; `hasRoom` says whether it is at this moment. */
+  get isOpen(): boolean {
+    return this.#connection?.open === true;
+  }
+
+  /** Whether one more publish may be in flight. */
+  get hasRoom(): boolean {
+    const connection = this.#connection;
+    return connection?.open === true && connection.outstanding.count < this.#capacity(connection);
+  }
+
+  /** Data publishes to keep in flight: 16 or what is configured, less when the server or a slow line asks for it. */
+  get window(): number {
+    const configured = Math.min(
+      MAX_IN_FLIGHT,
+      Math.max(1, this.#settings.maxInFlight ?? DEFAULT_WINDOW),
+    );
+    const connection = this.#connection;
+    const allowed = connection === undefined ? configured : this.#capacity(connection);
+    return this.#deadline.window(Math.min(configured, allowed));
+  }
+
+  /** Largest payload of one publish in bytes. */
+  get payloadLimit(): number {
+    return payloadLimit({
+      remainingLength: this.#limits.maxPayloadSize,
+      maximumPacketSize: this.#connection?.link?.properties.maximumPacketSize,
+      configured: this.#settings.maxPayloadBytes,
+    });
+  }
+
+  /** What the server last told of its limits; ThingsBoard's defaults before. */
+  get limits(): SessionLimits {
+    return this.#limits;
+  }
+
+  /** MQTT 5 tells why it refuses; under 3.1.1 a refusal looks like a PUBACK followed by a close. */
+  get tellsReasons(): boolean {
+    return this.#connection?.link?.version !== 4;
+  }
+
+  /** Takes part in every connection from here on, also one that is already open. */
+  attach(user: SessionUser): Disposable {
+    this.#users.add(user);
+    if (this.isOpen) {
+      user.opened();
+    }
+    return { [Symbol.dispose]: () => this.#users.delete(user) };
+  }
+
+  /** Hands over every message from the platform but the answer to `getSessionLimits`. The PUBACK goes out when `listener` returns. */
+  onDownlink(listener: (topic: string, payload: Uint8Array) => void): Disposable {
+    this.#downlinks.add(listener);
+    return { [Symbol.dispose]: () => this.#downlinks.delete(listener) };
+  }
+
+  /** Publishes with QoS 1 at once; false, and nothing sent, when there is no room. */
+  send(topic: string, payload: string | Uint8Array, delivery: Delivery): boolean {
+    const connection = this.#connection;
+    if (connection === undefined || !this.hasRoom) {
+      return false;
+    }
+    this.#write(connection, { topic, payload, delivery });
+    return true;
+  }
+
+  /**
+   * Publishes with QoS 1 ahead of everything that has not been sent; resolves with the reason code of the PUBACK (0 under
+   * 3.1.1), also a refusing one. @throws TransientError when not connected, the link is lost or too much waits.
+   */
+  publish(topic: string, payload: string | Uint8Array, signal: AbortSignal): Promise<number> {
+    if (signal.aborted) {
+      return Promise.reject(signal.reason);
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const onAbort = (): void => {
+      this.#waiting = this.#waiting.filter((message) => message.delivery !== delivery);
+      reject(signal.reason);
+    };
+    const settle = (): void => signal.removeEventListener("abort", onAbort);
+    const delivery: Delivery = {
+      acked: (code) => {
+        settle();
+        resolve(code);
+      },
+      overdue: () => undefined,
+      lost: () => {
+        settle();
+        reject(new TransientError("The link to the platform was lost before the PUBACK"));
+      },
+    };
+    if (!this.isOpen || this.#waiting.length >= MAX_WAITING) {
+      return Promise.reject(new TransientError("Cannot publish: the platform is not connected"));
+    }
+    signal.addEventListener("abort", onAbort, { once: true });
+    this.#waiting.push({ topic, payload, delivery });
+    this.#flushWaiting();
+    return promise;
+  }
+
+  /** Connects and stays connected until `signal` aborts; then sends DISCONNECT and rejects with its reason. */
+  async run(signal: AbortSignal): Promise<never> {
+    const hosts = this.#settings.hosts.map(({ host, port }) => `${host}:${port}`).join(", ");
+    try {
+      return await supervise(
+        {
+          name: `platform ${hosts}`,
+          host: this.#host,
+          run: (inner, healthy) => this.#connect(healthy, inner),
+        },
+        signal,
+      );
+    } finally {
+      this.#set("stopped", "");
+    }
+  }
+
+  /** Ends the current connection because of `error`; the next one follows after the usual pause. */
+  abandon(error: TransientError): void {
+    this.#connection?.abandon(error);
+  }
+
+  async #connect(healthy: () => void, signal: AbortSignal): Promise<void> {
+    this.#set("connecting", "");
+    const connection = new Connection({
+      clock: this.#host.clock,
+      deadline: this.#deadline,
+      isGateway: () => this.#isGateway,
+      downlink: (topic, payload) => this.#downlink(topic, payload),
+      limits: (limits) => this.#learn(limits),
+    });
+    try {
+      const endpoint = await this.#dialer.next(signal);
+      this.#hostName = `${endpoint.host}:${endpoint.port}`;
+      const link = await this.#dialer.open(endpoint, connection, signal);
+      connection.attach(link, this.#settings.keepAliveSeconds);
+      await this.#serve(connection, link, healthy, signal);
+    } catch (error) {
+      if (!signal.aborted) {
+        this.#set(stateAfter(error), errorText(error));
+      }
+      throw error;
+    }
+  }
+
+  async #serve(
+    connection: Connection,
+    link: MqttLink,
+    healthy: () => void,
+    signal: AbortSignal,
+  ): Promise<never> {
+    this.#connection = connection;
+    this.#connects += 1;
+    let wasOpen = false;
+    try {
+      await this.#prepare(connection, signal);
+      this.#proven = () => {
+        this.#proven = undefined;
+        healthy();
+        this.#set("connected", "");
+      };
+      // A plain device connects and subscribes like a gateway: after that was the trouble, only a PUBACK proves otherwise.
+      if (this.#link !== "not-a-gateway") {
+        this.#proven();
+      }
+      connection.open = true;
+      wasOpen = true;
+      for (const user of this.#users) {
+        user.opened();
+      }
+      const end = await connection.until(connection.ended, signal);
+      throw connection.failure ?? endError(end);
+    } finally {
+      this.#proven = undefined;
+      connection.open = false;
+      await (signal.aborted ? link.disconnect() : link.destroy());
+      const end = await connection.ended;
+      this.#wireBytesBefore += link.bytesWritten;
+      this.#connection = undefined;
+      connection.outstanding[Symbol.dispose]();
+      this.#refuseWaiting();
+      if (wasOpen) {
+        for (const user of this.#users) {
+          user.closed(end);
+        }
+      }
+    }
+  }
+
+  /** Subscriptions, then limits: both before the first record, so that no packet is larger than the server can read. */
+  async #prepare(connection: Connection, signal: AbortSignal): Promise<void> {
+    const { log, limitsWaitMs = LIMITS_WAIT_MS } = this.#host;
+    const answered = connection.askLimits(this.#answersLimits ? limitsWaitMs : 0, signal);
+    const [subscribed, limits] = await Promise.allSettled([connection.subscribe(signal), answered]);
+    if (subscribed.status === "rejected") {
+      throw subscribed.reason;
+    }
+    if (limits.status === "rejected") {
+      throw limits.reason;
+    }
+    this.#refusedFilters = subscribed.value;
+    if (subscribed.value.length > 0) {
+      log.warn("The platform refuses subscriptions: their messages will not arrive", {
+        filters: subscribed.value.join(", "),
+      });
+    }
+    if (!limits.value && this.#answersLimits) {
+      log.info("The platform does not tell its limits: using the defaults");
+    }
+    this.#answersLimits = limits.value;
+  }
+
+  #learn(limits: SessionLimits): void {
+    this.#answersLimits = true;
+    this.#limits = limits;
+  }
+
+  #downlink(topic: string, payload: Uint8Array): void {
+    for (const listener of this.#downlinks) {
+      listener(topic, payload);
+    }
+  }
+
+  #capacity(connection: Connection): number {
+    return Math.max(
+      1,
+      Math.min(
+        MAX_IN_FLIGHT,
+        this.#limits.maxInflightMessages,
+        connection.link?.properties.receiveMaximum ?? MAX_IN_FLIGHT,
+      ),
+    );
+  }
+
+  #write(connection: Connection, message: Waiting): void {
+    const { delivery } = message;
+    this.#published += 1;
+    connection.write(message.topic, message.payload, {
+      acked: (code) => {
+        if (connection.outstanding.gatewayAcks > 0) {
+          this.#isGateway = true;
+          this.#proven?.();
+        }
+        delivery.acked(code);
+        this.#hasRoomAgain();
+      },
+      overdue: () => delivery.overdue(),
+      lost: () => delivery.lost(),
+    });
+  }
+
+  #hasRoomAgain(): void {
+    this.#flushWaiting();
+    if (this.hasRoom) {
+      for (const user of this.#users) {
+        user.writable();
+      }
+    }
+  }
+
+  #flushWaiting(): void {
+    while (this.hasRoom && this.#connection !== undefined) {
+      const next = this.#waiting.shift();
+      if (next === undefined) {
+        return;
+      }
+      this.#write(this.#connection, next);
+    }
+  }
+
+  #refuseWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { delivery } of waiting) {
+      delivery.lost();
+    }
+  }
+
+  #set(link: LinkState, detail: string): void {
+    if (link === "connecting" && (this.#link === "refused" || this.#link === "not-a-gateway")) {
+      return; // What a person must do stays visible until a connection proves otherwise.
+    }
+    if (this.#link !== link) {
+      this.#since = this.#host.clock.now();
+    }
+    const changed = this.#link !== link;
+    this.#link = link;
+    this.#detail = detail;
+    if (changed) {
+      this.#host.onState?.();
+    }
+  }
+}

@@ -1,0 +1,49 @@
+import type { RecordKind } from "#sdk/batch";
+
+// Names as in the ThingsBoard MQTT Gateway API and Device API.
+
+/** Opens a device at the platform for this connection: `{"device":"A","type":"pump"}`. */
+export const GATEWAY_CONNECT = "v1/gateway/connect";
+
+/** Closes it again: `{"device":"A"}`. */
+export const GATEWAY_DISCONNECT = "v1/gateway/disconnect";
+
+/** Asks for the session limits; id 1 is set aside for it on every connection. */
+export const LIMITS_REQUEST = "v1/devices/me/rpc/request/1";
+
+/** Where the limits come back. */
+export const LIMITS_RESPONSE = "v1/devices/me/rpc/response/1";
+
+/**
+ * All that the gateway subscribes to, in order. ThingsBoard compares filters as exact strings and refuses every other one;
+ * `v1/gateway/disconnect` arrives without a subscription.
+ */
+export const SUBSCRIPTIONS: readonly string[] = [
+  "v1/devices/me/attributes",
+  "v1/devices/me/attributes/response/+",
+  "v1/devices/me/rpc/request/+",
+  "v1/devices/me/rpc/response/+",
+  "v1/gateway/attributes",
+  "v1/gateway/attributes/response",
+  "v1/gateway/rpc",
+];
+
+/** Where records of a kind are published. */
+export const DATA_TOPICS: Readonly<Record<RecordKind, string>> = {
+  telemetry: "v1/gateway/telemetry",
+  attributes: "v1/gateway/attributes",
+  "gateway-telemetry": "v1/devices/me/telemetry",
+  "gateway-attributes": "v1/devices/me/attributes",
+};
+
+/** Whether a publish to this topic needs the server to treat the connected device as a gateway. */
+export function isGatewayTopic(topic: string): boolean {
+  return topic.startsWith("v1/gateway/");
+}
+
+const DATA: ReadonlySet<string> = new Set(Object.values(DATA_TOPICS));
+
+/** Whether a topic carries records. */
+export function isDataTopic(topic: string): boolean {
+  return DATA.has(topic);
+}
