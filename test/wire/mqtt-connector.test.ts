@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { InvariantError, TransientError } from "../../src/sdk/errors.ts";
 import { TestHost } from "../support/connector-host.ts";
-import { RunningConnector } from "../support/mqtt-connector.ts";
+import { RunningConnector, simpleMapping } from "../support/mqtt-connector.ts";
 import { ScriptedBroker, type ScriptedPeer } from "../support/scripted-broker.ts";
 import { until } from "../support/until.ts";
 
@@ -192,5 +192,26 @@ describe("a store that fails for a while", () => {
     publish(peer, 1);
     expect(await connector.ended).toBeInstanceOf(InvariantError);
     expect(peer.ids("puback")).toEqual([]);
+  });
+});
+
+describe("a mapping of an extension that is not there", () => {
+  test("is switched off with its path, and the others work", async () => {
+    await using broker = await ScriptedBroker.listen();
+    await using connector = await RunningConnector.start(
+      { port: broker.port },
+      {
+        mapping: [
+          { topicFilter: "tank/+", converter: { type: "custom", extension: "TankConverter" } },
+          simpleMapping("plant/+/data"),
+        ],
+      },
+    );
+    const peer = await broker.peer();
+    const { subscriptions } = await peer.packet("subscribe");
+    expect(subscriptions.map(({ topic }) => topic)).toEqual(["plant/+/data"]);
+    const error = connector.host.lines.find(({ level }) => level === "error");
+    expect(error?.fields["mapping"]).toBe("mapping[0]");
+    expect(String(error?.fields["error"])).toContain("TankConverter");
   });
 });

@@ -1,0 +1,32 @@
+import { compileArithmetic } from "#sdk/arithmetic";
+import { DataError, errorText } from "#sdk/errors";
+import { compileExpression } from "#sdk/expression";
+import { compilePythonRegex } from "#sdk/python-regex";
+
+/** What is wrong with the tags of a `${…}` text, or `undefined`. */
+export function expressionProblem(text: string): string | undefined {
+  const { problems } = compileExpression(text);
+  return problems.length === 0 ? undefined : problems.join("; ");
+}
+
+/** What is wrong with a regular expression in Python's syntax, or `undefined`. */
+export function patternProblem(source: string): string | undefined {
+  return problemOf(() => compilePythonRegex(source));
+}
+
+/** What is wrong with a calculation, or `undefined`. */
+export function calculationProblem(source: string): string | undefined {
+  return problemOf(() => compileArithmetic(source));
+}
+
+function problemOf(compile: () => unknown): string | undefined {
+  try {
+    compile();
+    return undefined;
+  } catch (error) {
+    if (error instanceof DataError) {
+      return errorText(error);
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,91 @@
+import * as v from "valibot";
+import { entries, field, optional, required } from "#sdk/config";
+import { qosLevel, wholeNumber } from "./broker-config.ts";
+import { expressionText, looseDeviceInfo, patternText, topicFilter } from "./mapping-config.ts";
+
+const subscription = {
+  topicFilter: required(topicFilter, { doc: "Topics the requests arrive on." }),
+  subscriptionQos: field(qosLevel, 1, { doc: "Highest QoS of delivery." }),
+};
+
+const info = optional(looseDeviceInfo, { doc: "Which device it is about." });
+
+const publication = {
+  retain: field(v.boolean(), false, { doc: "The broker keeps the message." }),
+  qos: field(qosLevel, 0, { doc: "QoS of the message." }),
+};
+
+const topicExpression = required(v.pipe(expressionText, v.nonEmpty("must not be empty")), {
+  doc: "Topic of the message, with tags such as `${deviceName}` and `${attributeKey}`.",
+});
+
+const valueExpression = required(v.pipe(expressionText, v.nonEmpty("must not be empty")), {
+  doc: "Payload of the message, with tags such as `${attributeKey}` and `${attributeValue}`.",
+});
+
+const connectRequest = v.looseObject({ ...subscription, deviceInfo: info });
+
+const attributeRequest = v.looseObject({
+  ...subscription,
+  deviceInfo: info,
+  attributeNameExpressionSource: optional(v.picklist(["message", "topic", "constant"]), {
+    doc: "Where the names of the attributes come from.",
+  }),
+  attributeNameExpression: optional(v.string(), {
+    doc: "Names of the attributes: one or more tags, or a pattern.",
+  }),
+  scope: field(v.string(), "shared", {
+    doc: "`shared`, `client`, or a tag that gives one of them.",
+  }),
+  topicExpression,
+  valueExpression,
+  ...publication,
+});
+
+const attributeUpdate = v.looseObject({
+  deviceNameFilter: required(patternText, { doc: "Pattern for the device name, from its start." }),
+  attributeFilter: required(patternText, { doc: "Pattern for the attribute, from its start." }),
+  topicExpression,
+  valueExpression,
+  syncOnConnect: field(v.boolean(), false, {
+    doc: "Ask for the attribute when the device connects; `attributeFilter` must be its literal name.",
+  }),
+  ...publication,
+});
+
+const serverSideRpc = v.looseObject({
+  type: optional(v.unknown(), { doc: "Without effect.", ignored: true }),
+  deviceNameFilter: required(patternText, { doc: "Pattern searched in the device name." }),
+  methodFilter: required(patternText, { doc: "Pattern searched in the method." }),
+  requestTopicExpression: required(expressionText, { doc: "Topic of the request." }),
+  valueExpression: required(expressionText, { doc: "Payload of the request." }),
+  responseTopicExpression: optional(expressionText, { doc: "Topic of the response." }),
+  responseTimeout: optional(wholeNumber(0, Number.MAX_SAFE_INTEGER), {
+    doc: "Longest wait for the response.",
+    unit: "ms",
+  }),
+  responseTopicQoS: field(qosLevel, 1, { doc: "QoS of the subscription for the response." }),
+  ...publication,
+});
+
+/** The five lists of requests; they may stand in `requestsMapping` and at the root. */
+export const requestFields = {
+  connectRequests: field(entries(connectRequest), [], {
+    doc: "Messages that announce a device.",
+  }),
+  disconnectRequests: field(entries(connectRequest), [], {
+    doc: "Messages that sign a device off.",
+  }),
+  attributeRequests: field(entries(attributeRequest), [], {
+    doc: "Messages by which devices ask for attributes.",
+  }),
+  attributeUpdates: field(entries(attributeUpdate), [], {
+    doc: "Messages that tell devices of changed shared attributes.",
+  }),
+  serverSideRpc: field(entries(serverSideRpc), [], {
+    doc: "Messages that carry remote procedure calls to devices.",
+  }),
+} as const;
+
+/** `requestsMapping`. */
+export const requestsMapping = v.looseObject(requestFields);

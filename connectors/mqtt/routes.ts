@@ -1,0 +1,164 @@
+import type { Clock } from "#sdk/clock";
+import type { Metrics } from "#sdk/connector";
+import type { MqttMessage } from "#sdk/converter";
+import { DataError } from "#sdk/errors";
+import { type Logger, rateLimited } from "#sdk/logger";
+import type { DeviceData } from "#sdk/model";
+import type { Incoming } from "./intake.ts";
+import { TopicRouter } from "./topics.ts";
+
+/** One mapping at work. */
+export interface Route {
+  /** JSON path of the mapping in the file. */
+  readonly path: string;
+  readonly filter: string;
+  /** @see createUplink */
+  readonly convert: (
+    message: MqttMessage,
+    onBadPoint: (error: DataError) => void,
+  ) => readonly DeviceData[];
+  /** Whether the converter counts what it leaves out itself, as extensions do. */
+  readonly counts: boolean;
+}
+
+/** What the routes need of their surroundings. */
+export interface RoutesOptions {
+  readonly routes: readonly Route[];
+  readonly maxPayloadBytes: number;
+  readonly host: { readonly clock: Clock; readonly metrics: Metrics; readonly log: Logger };
+}
+
+/** Longest part of a payload in a log line. */
+const SAMPLE_BYTES = 200;
+
+/** Where a message that gave nothing is counted. */
+interface Outcome {
+  readonly records: DeviceData[];
+  /** Why the first mapping that failed did. */
+  reason: string | undefined;
+  /** Something has been counted already. */
+  isCounted: boolean;
+}
+
+/**
+ * Hands each message to the converter of every mapping whose filter matches its topic, and accounts for those that give
+ * nothing: each is counted once, with a reason, and logged now and then.
+ */
+export class Routes {
+  readonly #options: RoutesOptions;
+  readonly #router = new TopicRouter<Route>();
+  readonly #logs = new Map<Route, Logger>();
+  readonly #log: Logger;
+  #identifiers: ReadonlyMap<string, number> = new Map();
+  #knownIdentifiers: ReadonlySet<number> = new Set();
+
+  constructor(options: RoutesOptions) {
+    const { clock, log } = options.host;
+    this.#options = options;
+    this.#log = rateLimited(log, clock);
+    for (const route of options.routes) {
+      this.#router.add(route.filter, route);
+      this.#logs.set(route, rateLimited(log, clock));
+    }
+  }
+
+  /** Under which subscription identifier the broker delivers which filter. */
+  setIdentifiers(identifiers: ReadonlyMap<string, number>): void {
+    this.#identifiers = identifiers;
+    this.#knownIdentifiers = new Set(identifiers.values());
+  }
+
+  /** The records of a message; never throws. An empty list: counted, and of no further use. */
+  convert(incoming: Incoming): readonly DeviceData[] {
+    const { host, maxPayloadBytes } = this.#options;
+    const { topic, payload } = incoming;
+    host.metrics.count("connectorMsgsReceived");
+    host.metrics.count("connectorBytesReceived", payload.length);
+    if (payload.length > maxPayloadBytes) {
+      this.#log.warn("Message is too large", { topic, bytes: payload.length, maxPayloadBytes });
+      host.metrics.rejected("too-large");
+      return [];
+    }
+    const routes = this.#select(incoming);
+    if (routes.length === 0) {
+      this.#log.debug("No mapping matches the topic", { topic });
+      host.metrics.rejected("no-mapping");
+      return [];
+    }
+    const message = {
+      payload,
+      topic,
+      qos: incoming.qos,
+      retain: incoming.retain,
+      receivedTs: host.clock.now(),
+    };
+    const outcome: Outcome = { records: [], reason: undefined, isCounted: false };
+    for (const route of routes) {
+      this.#run(route, message, outcome);
+    }
+    this.#account(outcome);
+    return outcome.records;
+  }
+
+  /** With subscription identifiers the broker says which subscription a delivery is for; the others get their own. */
+  #select({ topic, subscriptionIds }: Incoming): readonly Route[] {
+    const matching = this.#router.match(topic);
+    if (
+      subscriptionIds.length === 0 ||
+      matching.length < 2 ||
+      !subscriptionIds.every((id) => this.#knownIdentifiers.has(id))
+    ) {
+      return matching;
+    }
+    const meant = matching.filter(({ filter }) =>
+      subscriptionIds.includes(this.#identifiers.get(filter) ?? 0),
+    );
+    return meant.length === 0 ? matching : meant;
+  }
+
+  #run(route: Route, message: MqttMessage, outcome: Outcome): void {
+    const { metrics } = this.#options.host;
+    try {
+      const records = route.convert(message, (error) => {
+        this.#onBadPoint(route, message, error);
+        outcome.isCounted ||= error.reason !== "bad-timestamp";
+      });
+      outcome.records.push(...records);
+      outcome.isCounted ||= route.counts;
+      metrics.count("convertersMsgProcessed");
+    } catch (error) {
+      const reason = error instanceof DataError ? error.reason : "converter-error";
+      outcome.reason ??= reason;
+      metrics.count("convertersMsgDropped");
+      this.#logs.get(route)?.warn("Message cannot be converted", {
+        mapping: route.path,
+        topic: message.topic,
+        reason,
+        error,
+        payload: sample(message.payload),
+      });
+    }
+  }
+
+  #onBadPoint(route: Route, { topic }: MqttMessage, error: DataError): void {
+    const { metrics } = this.#options.host;
+    const fields = { mapping: route.path, topic, error };
+    if (error.reason === "bad-timestamp") {
+      metrics.count("badTimestamps");
+      this.#logs.get(route)?.warn("Time cannot be read, the time of arrival is used", fields);
+    } else {
+      metrics.rejected(error.reason);
+      this.#logs.get(route)?.warn("Value cannot be converted", fields);
+    }
+  }
+
+  #account(outcome: Outcome): void {
+    if (outcome.records.length === 0 && !outcome.isCounted) {
+      this.#options.host.metrics.rejected(outcome.reason ?? "no-value");
+    }
+  }
+}
+
+function sample(payload: Uint8Array): string {
+  return Buffer.from(payload.subarray(0, SAMPLE_BYTES)).toString();
+}
