@@ -308,7 +308,7 @@ describe("the code", () => {
       const lines = read(path).split("\n");
       for (const [index, line] of lines.entries()) {
         if (
-          /^export (default )?(abstract )?(async )?(function|class|interface|type|const)\b/.test(
+          /^export (default )?(abstract )?(async )?(function|class|interface|type(?! \{)|const)\b/.test(
             line,
           )
         ) {
