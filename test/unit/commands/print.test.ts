@@ -8,27 +8,26 @@ const program = `
   process.exit(0);
 `;
 
-async function output(command: string): Promise<{ text: string; stderr: string }> {
-  const child = Bun.spawn(["sh", "-c", command], {
-    env: { ...process.env, BUN: process.execPath, PROGRAM: program },
+/** Starts the program; it needs no shell, which may be missing where the tests run. */
+function start(): Bun.Subprocess<"ignore", "pipe", "pipe"> {
+  return Bun.spawn([process.execPath, "-e", program], {
+    stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
   });
-  const [text, stderr] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  await child.exited;
-  return { text, stderr };
 }
 
 test("print() hands over all of a long text before the process exits", async () => {
-  const { text } = await output('"$BUN" -e "$PROGRAM"');
-  expect(text).toHaveLength(1_000_000);
+  const child = start();
+  expect(await new Response(child.stdout).text()).toHaveLength(1_000_000);
+  expect(await child.exited).toBe(0);
 });
 
 test("print() is content with a reader that went away", async () => {
-  const { text, stderr } = await output('"$BUN" -e "$PROGRAM" | head -c 5');
-  expect(text).toBe("xxxxx");
-  expect(stderr).toBe("");
+  const child = start();
+  const reader = child.stdout.getReader();
+  expect((await reader.read()).value?.length).toBeGreaterThan(0);
+  await reader.cancel();
+  expect(await new Response(child.stderr).text()).toBe("");
+  expect(await child.exited).toBe(0);
 });
