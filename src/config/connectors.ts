@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { type ParseIssue, parseConfig } from "#sdk/config";
 import { errorText } from "#sdk/errors";
@@ -132,6 +133,12 @@ async function loadEntry(
     return { connector: unusable(entry, "skipped", issue, loading), secrets: [] };
   }
   const { definition } = found;
+  if (!existsSync(factsOf(entry, loading).file)) {
+    const message = `there is no file "${entry.configuration}" beside this one`;
+    const missing = error([...path, "configuration"], message);
+    const issue = located(loading.mainFile, loading.document, missing);
+    return { connector: unusable(entry, "invalid", issue, loading), secrets: [] };
+  }
   const takenIds = new Set(earlier.map((other) => other.id));
   const { usable, config, secrets, ...content } = loadConnectorFile({
     ...loading,

@@ -156,8 +156,19 @@ export class Gateway implements AsyncDisposable {
   async #stopOnce(): Promise<void> {
     this.#stop.abort(new TransientError("The gateway is stopping"));
     await this.#running;
+    await this.#logLedger();
     await this.#delivery.stop(this.#setup.storage.kind === "memory" ? DRAIN_MEMORY_MS : DRAIN_MS);
     this.#log.info("Gateway has stopped");
+  }
+
+  /** The account of every value, for whoever reads the log afterwards. */
+  async #logLedger(): Promise<void> {
+    try {
+      const { ledger } = (await this.#delivery.report()).store;
+      this.#log.info("Ledger", { ...ledger });
+    } catch (error) {
+      this.#log.warn("Cannot read the ledger", { error });
+    }
   }
 
   #startConnectors(): void {

@@ -60,7 +60,8 @@ function prepareFile(path: string, dataDir: string, maxBytes: number | undefined
     closeSync(openSync(path, "a", 0o600));
     chmodSync(path, 0o600);
     syncFolder(dataDir);
-    return Math.max(MIN_MAX_BYTES, maxBytes ?? defaultMaxBytes(path, dataDir));
+    const usableBytes = usableSpace(path, dataDir);
+    return Math.max(MIN_MAX_BYTES, Math.min(maxBytes ?? DEFAULT_MAX_BYTES, usableBytes));
   } catch (error) {
     throw new TransientError(`Cannot use ${path} for the event store`, { cause: error });
   }
@@ -76,9 +77,8 @@ function syncFolder(dataDir: string): void {
   }
 }
 
-/** The smaller of 1 GiB and 80 % of what is free, what the store has already counted as free. */
-function defaultMaxBytes(path: string, dataDir: string): number {
+/** 80 % of what is free, what the store holds already counted as free: a quota beyond it would be a promise the disk breaks. */
+function usableSpace(path: string, dataDir: string): number {
   const { bavail, bsize } = statfsSync(dataDir);
-  const usableBytes = bavail * bsize + statSync(path).size;
-  return Math.min(DEFAULT_MAX_BYTES, Math.floor(usableBytes * FREE_SPACE_SHARE));
+  return Math.floor((bavail * bsize + statSync(path).size) * FREE_SPACE_SHARE);
 }

@@ -77,7 +77,7 @@ describe("tbgw", () => {
     const text = out + err;
     expect(code).toBe(3);
     expect(text).toMatch(/tb_gateway\.json:2:.*thingsboard\.port/);
-    expect(text).toMatch(/tb_gateway\.json:5:.*missing\.json/);
+    expect(text).toMatch(/tb_gateway\.json:5: connectors\[1\]\.configuration: .*missing\.json/);
     expect(text).toMatch(/a\.json:4:.*mapping\[0\]\.converter\.type/);
     expect(text).not.toContain("T0KEN_SECRET");
   });

@@ -61,6 +61,16 @@ function inspect(platform: ThingsBoardDouble): {
   return result;
 }
 
+/** Adds the sequence numbers of one telemetry publish by device, in order. */
+function collect(arrived: Map<string, number[]>, payload: string): void {
+  const body: Record<string, { values: { seq: number } }[]> = JSON.parse(payload);
+  for (const [device, entries] of Object.entries(body)) {
+    const list = arrived.get(device) ?? [];
+    list.push(...entries.map(({ values }) => values.seq));
+    arrived.set(device, list);
+  }
+}
+
 /** Resolves when every sequence number has arrived. */
 async function complete(platform: ThingsBoardDouble): Promise<void> {
   await until("every value has arrived", () => inspect(platform).missing === 0, TIMEOUT_MS);
@@ -93,6 +103,34 @@ describe("tbgw run", () => {
       expect(inspect(platform)).toEqual({ missing: 0, repeats: 0, disorder: 0 });
       const [point] = platform.series(deviceName(7), "value");
       expect(point?.text).toBe("0.25");
+      expect(await gateway.stop()).toBe(0);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "a plain broker as the platform gets the same, none missing",
+    async () => {
+      await using sink = await Mosquitto.start();
+      await using broker = await Mosquitto.start();
+      const arrived = new Map<string, number[]>();
+      const listener = await connectAsync({ host: "127.0.0.1", port: sink.port });
+      listener.on("message", (_topic, payload) => collect(arrived, payload.toString()));
+      await listener.subscribeAsync("v1/gateway/telemetry", { qos: 1 });
+      await using gateway = await GatewayProcess.create({
+        platformPort: sink.port,
+        brokerPort: broker.port,
+      });
+      gateway.start();
+      await subscribed(gateway);
+      await publishAll(broker.port, async () => undefined);
+      const expected = Array.from({ length: PER_DEVICE }, (_, seq) => seq);
+      const total = (): number => [...arrived.values()].reduce((sum, list) => sum + list.length, 0);
+      await until("every value has arrived", () => total() >= MESSAGES, TIMEOUT_MS);
+      for (let index = 0; index < DEVICES; index += 1) {
+        expect(arrived.get(deviceName(index))).toEqual(expected);
+      }
+      await listener.endAsync();
       expect(await gateway.stop()).toBe(0);
     },
     TIMEOUT_MS,
