@@ -1,10 +1,14 @@
 import type { Socket } from "node:net";
 import { type IConnackPacket, type IPublishPacket, MqttClient, type Packet } from "mqtt";
+import { writeToStream } from "mqtt-packet";
 import type { Clock } from "#sdk/clock";
 import { assert, TransientError } from "#sdk/errors";
 import type { Incoming, Intake } from "./intake.ts";
 import { connectFailure, disconnectFailure } from "./reasons.ts";
 import { type Endpoint, openSocket } from "./socket.ts";
+
+// mqtt-packet keeps a buffer for each of 65,536 numbers otherwise: 6 MB a thread for two bytes each.
+writeToStream.cacheNumbers = false;
 
 /** Version as MQTT numbers it: 3 is MQTT 3.1, 4 is 3.1.1. */
 export type ProtocolVersion = 3 | 4 | 5;

@@ -1,9 +1,12 @@
 import type { Socket } from "node:net";
 import { type IClientOptions, MqttClient, UniqueMessageIdProvider } from "mqtt";
-import type { Packet } from "mqtt-packet";
+import { type Packet, writeToStream } from "mqtt-packet";
 import type { Clock } from "#sdk/clock";
 import { errorText, TransientError } from "#sdk/errors";
 import type { Credentials } from "./settings.ts";
+
+// mqtt-packet keeps a buffer for each of 65,536 numbers otherwise: 6 MB a thread for two bytes each.
+writeToStream.cacheNumbers = false;
 
 /** MQTT 3.1.1 or MQTT 5. */
 export type ProtocolVersion = 4 | 5;
