@@ -1,5 +1,5 @@
 // Compiles the program to one executable per target. `bun scripts/build.ts` builds dist/tbgw for this machine,
-// `--all` the five Linux targets, `--target NAME` one of them.
+// `--out FILE` elsewhere, `--all` the five Linux targets, `--target NAME` one of them.
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -57,8 +57,9 @@ const named = args.indexOf("--target");
 if (named >= 0) {
   wanted.push(args[named + 1] ?? "");
 }
+const outAt = args.indexOf("--out");
 if (wanted.length === 0) {
-  await build(join(dist, "tbgw"), undefined);
+  await build(outAt >= 0 ? (args[outAt + 1] ?? "") : join(dist, "tbgw"), undefined);
 }
 for (const name of wanted) {
   const target = Object.entries(TARGETS).find(([key]) => key === name)?.[1];
