@@ -15,7 +15,7 @@ export interface HostServices {
   readonly clock: Clock;
   readonly dataDir: string;
   /** The way up for one connector. */
-  readonly uplinkOf: (connectorId: string) => Uplink;
+  readonly uplinkOf: (connector: Pick<ConnectorSetup, "id" | "name">) => Uplink;
   /** Stores data of the gateway's own device. */
   acceptOwn(
     data: Pick<DeviceData, "attributes" | "telemetry">,
@@ -64,7 +64,7 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
     log,
     clock: services.clock,
     metrics: metricsOf(id, services),
-    uplink: guarded(services.uplinkOf(id), guard),
+    uplink: guarded(services.uplinkOf(setup), guard),
     devices: devicesOf(id, services, guard),
     attributes: {
       request: async (deviceName, keys, signal) => {

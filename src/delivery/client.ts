@@ -1,15 +1,22 @@
-import { startThread } from "#platform/thread";
 import type { EncodedRecord } from "#sdk/batch";
 import type { Clock } from "#sdk/clock";
-import { InvariantError, RejectedError, TransientError } from "#sdk/errors";
-import type { LogSink } from "#sdk/logger";
-import { Batcher } from "./batcher.ts";
-import type { DeliveryReport, FromDelivery, OpenRequest, PortError, ToDelivery } from "./port.ts";
+import { errorText, RejectedError, TransientError } from "#sdk/errors";
+import { createLogger, type Logger, type LogSink } from "#sdk/logger";
+import { Batcher, type OutgoingBatch } from "./batcher.ts";
+import { Heart, heartbeatMemory } from "./heartbeat.ts";
+import type { DeliveryReport, FromDelivery, OpenRequest, PortError } from "./port.ts";
+import { toError } from "./port-error.ts";
+import { DeliveryThread, type ThreadStarter } from "./thread.ts";
 
 /** How long a stop waits for batches the store has not answered for. */
 const SETTLE_MS = 3000;
 /** How much longer than its drain a stop may take before the thread is ended the hard way. */
 const STOP_GRACE_MS = 4000;
+/** A thread that fails again within this time is not started a third time. */
+const FAILED_AGAIN_MS = 60_000;
+
+/** How the thread is set up; the heartbeat is the client's own. */
+export type DeliverySetup = Omit<OpenRequest, "type" | "heartbeat">;
 
 /** What the client needs of its surroundings. */
 export interface DeliveryClientOptions {
@@ -20,59 +27,78 @@ export interface DeliveryClientOptions {
   readonly onReport?: (report: DeliveryReport) => void;
   /** Gets each message of the platform. */
   readonly onDownlink?: (topic: string, payload: string) => void;
-  /** The thread ended without being asked to; everything waiting has been rejected. */
+  /** The thread failed twice within a minute, or cannot be started again: everything waiting has been rejected. */
   readonly onFailure?: (error: Error) => void;
+  readonly startThread?: ThreadStarter;
 }
 
-/** The collection side of the port to the delivery thread. */
+/** A device as the delivery thread is told of it. */
+export interface KnownDevice {
+  readonly deviceName: string;
+  readonly deviceType: string;
+  readonly connected: boolean;
+}
+
+/**
+ * The collection side of the port to the delivery thread. A thread that fails is replaced: batches it has not answered for
+ * are sent again to the next one, which recovers the store first, so nothing in the port is lost and some may be stored twice.
+ */
 export class DeliveryClient implements AsyncDisposable {
-  readonly #worker: Worker;
+  readonly #setup: DeliverySetup;
   readonly #options: DeliveryClientOptions;
+  readonly #log: Logger;
   readonly #batcher: Batcher;
-  readonly #opened = Promise.withResolvers<void>();
+  readonly #memory = heartbeatMemory();
+  readonly #heart: Heart;
   readonly #stopped = Promise.withResolvers<void>();
+  readonly #unanswered = new Map<number, OutgoingBatch>();
+  readonly #devices = new Map<string, KnownDevice>();
   readonly #publishes = new Map<number, PromiseWithResolvers<void>>();
   readonly #reports = new Map<number, PromiseWithResolvers<DeliveryReport>>();
+  #thread: DeliveryThread;
   #nextId = 1;
+  #restarts = 0;
+  #restarting = false;
+  #failedAtMs: number | undefined;
   #stopping: Promise<void> | undefined;
   #failure: Error | undefined;
 
-  private constructor(options: DeliveryClientOptions) {
+  private constructor(setup: DeliverySetup, options: DeliveryClientOptions) {
+    this.#setup = setup;
     this.#options = options;
-    // A failure after the start has other ways to be told.
-    this.#opened.promise.catch(() => undefined);
-    this.#worker = startThread("src/delivery/worker.ts");
-    this.#batcher = new Batcher(options.clock, (id, { bytes, ...batch }) =>
-      this.#post({ type: "append", id, batch: bytes, ...batch }, [bytes.buffer]),
-    );
-    this.#worker.addEventListener("message", (event: MessageEvent<FromDelivery>) =>
-      this.#receive(event.data),
-    );
-    this.#worker.addEventListener("error", (event) =>
-      this.#fail(new InvariantError(event.message)),
-    );
-    this.#worker.addEventListener("close", () => {
-      if (this.#stopping === undefined) {
-        this.#fail(new InvariantError("The delivery thread ended"));
+    const { clock, sink } = options;
+    this.#log = createLogger({ source: "delivery", level: setup.logLevel, clock, sink });
+    this.#batcher = new Batcher(clock, (id, batch) => {
+      this.#unanswered.set(id, batch);
+      if (!this.#restarting) {
+        this.#sendBatch(id, batch);
       }
-      this.#stopped.resolve();
     });
+    this.#heart = new Heart(this.#memory, clock);
+    this.#thread = this.#startThread();
   }
 
   /** Starts the thread and resolves when its store is open. @throws Error when the store cannot be opened. */
-  static async open(
-    request: Omit<OpenRequest, "type">,
-    options: DeliveryClientOptions,
-  ): Promise<DeliveryClient> {
-    const client = new DeliveryClient(options);
-    client.#post({ type: "open", ...request });
+  static async open(setup: DeliverySetup, options: DeliveryClientOptions): Promise<DeliveryClient> {
+    const client = new DeliveryClient(setup, options);
     try {
-      await client.#opened.promise;
+      await client.#thread.open({ ...setup, heartbeat: client.#memory });
     } catch (error) {
-      client.#worker.terminate();
+      client.#giveUp(error instanceof Error ? error : new TransientError(errorText(error)));
+      await client.#thread.end();
       throw error;
     }
     return client;
+  }
+
+  /** How often the thread was replaced. */
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /** Notes which connector is at work, to be named if the collection thread hangs. */
+  working(connector: string): void {
+    this.#heart.at(connector);
   }
 
   /**
@@ -103,13 +129,14 @@ export class DeliveryClient implements AsyncDisposable {
   }
 
   /** Tells the delivery thread about a device, for the platform's `connect` and `disconnect`. */
-  device(device: {
-    readonly deviceName: string;
-    readonly deviceType: string;
-    readonly connected: boolean;
-  }): void {
-    if (this.#failure === undefined && this.#stopping === undefined) {
-      this.#post({ type: "device", ...device });
+  device(device: KnownDevice): void {
+    if (device.connected) {
+      this.#devices.set(device.deviceName, device);
+    } else {
+      this.#devices.delete(device.deviceName);
+    }
+    if (this.#failure === undefined && this.#stopping === undefined && !this.#restarting) {
+      this.#thread.post({ type: "device", ...device });
     }
   }
 
@@ -121,7 +148,7 @@ export class DeliveryClient implements AsyncDisposable {
     const id = this.#begin();
     const reply = Promise.withResolvers<void>();
     this.#publishes.set(id, reply);
-    this.#post({ type: "publish", id, topic, payload });
+    this.#thread.post({ type: "publish", id, topic, payload });
     await reply.promise;
   }
 
@@ -131,7 +158,7 @@ export class DeliveryClient implements AsyncDisposable {
     const id = this.#begin();
     const reply = Promise.withResolvers<DeliveryReport>();
     this.#reports.set(id, reply);
-    this.#post({ type: "report", id });
+    this.#thread.post({ type: "report", id });
     return await reply.promise;
   }
 
@@ -146,19 +173,20 @@ export class DeliveryClient implements AsyncDisposable {
   }
 
   async #stop(drainMs: number): Promise<void> {
-    if (this.#failure === undefined) {
+    this.#heart[Symbol.dispose]();
+    if (this.#failure === undefined && !this.#restarting) {
       await this.#batcher.drain(SETTLE_MS);
-      this.#post({ type: "stop", drainMs });
+      this.#thread.post({ type: "stop", drainMs });
       using _timer = this.#options.clock.timer(drainMs + STOP_GRACE_MS, this.#stopped.resolve);
       await this.#stopped.promise;
     }
     this.#batcher.close(new TransientError("The gateway has stopped"));
-    this.#worker.terminate();
+    await this.#thread.end().catch((error: unknown) => this.#log.warn(errorText(error)));
   }
 
   /** A fresh id for a request. @throws TransientError when nobody would answer it. */
   #begin(): number {
-    if (this.#failure !== undefined) {
+    if (this.#failure !== undefined || this.#restarting) {
       throw new TransientError("The delivery thread is not running", { cause: this.#failure });
     }
     if (this.#stopping !== undefined) {
@@ -169,14 +197,59 @@ export class DeliveryClient implements AsyncDisposable {
     return id;
   }
 
+  #startThread(): DeliveryThread {
+    return new DeliveryThread(
+      this.#options.clock,
+      {
+        receive: (message) => this.#receive(message),
+        failed: (error) => this.#threadFailed(error),
+      },
+      this.#options.startThread,
+    );
+  }
+
+  #sendBatch(id: number, { bytes, ...batch }: OutgoingBatch): void {
+    this.#thread.post({ type: "append", id, batch: bytes, ...batch });
+  }
+
+  /** Replaces the thread, unless it failed a short while ago or nobody needs it any more. */
+  #threadFailed(cause: Error): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    const again = this.#failedAtMs !== undefined && nowMs - this.#failedAtMs < FAILED_AGAIN_MS;
+    this.#failedAtMs = nowMs;
+    if (again || this.#stopping !== undefined || this.#failure !== undefined) {
+      this.#giveUp(cause);
+      return;
+    }
+    this.#restarts += 1;
+    this.#restarting = true;
+    this.#rejectRequests(new TransientError("The delivery thread failed", { cause }));
+    this.#log.error("The delivery thread failed and is started again", { error: cause });
+    this.#restart().catch((failed: unknown) =>
+      this.#giveUp(failed instanceof Error ? failed : new TransientError(errorText(failed))),
+    );
+  }
+
+  /** The next thread recovers the store, is told of the devices, and gets what the one before has not answered for. */
+  async #restart(): Promise<void> {
+    await this.#thread.end();
+    this.#thread = this.#startThread();
+    await this.#thread.open({ ...this.#setup, heartbeat: this.#memory });
+    this.#restarting = false;
+    for (const device of this.#devices.values()) {
+      this.#thread.post({ type: "device", ...device });
+    }
+    for (const [id, batch] of this.#unanswered) {
+      this.#sendBatch(id, batch);
+    }
+    this.#log.info("The delivery thread is running again", { batches: this.#unanswered.size });
+  }
+
   #receive(message: FromDelivery): void {
     switch (message.type) {
       case "opened":
-        this.#opened.resolve();
-        break;
       case "failed":
-        this.#fail(toError(message.error));
-        break;
+        break; // The thread's own business.
       case "appended":
         this.#settleBatch(message.id, message.error);
         break;
@@ -200,6 +273,7 @@ export class DeliveryClient implements AsyncDisposable {
 
   #settleBatch(id: number, portError: PortError | undefined): void {
     const error = portError === undefined ? undefined : toError(portError);
+    this.#unanswered.delete(id);
     this.#batcher.settle(id, error, error instanceof RejectedError);
   }
 
@@ -211,25 +285,26 @@ export class DeliveryClient implements AsyncDisposable {
     }
   }
 
-  #fail(error: Error): void {
+  #giveUp(error: Error): void {
     if (this.#failure !== undefined) {
       return;
     }
     this.#failure = error;
+    this.#heart[Symbol.dispose]();
     const lost = new TransientError("The delivery thread is not running", { cause: error });
     this.#batcher.close(lost);
-    for (const reply of [...this.#reports.values(), ...this.#publishes.values()]) {
-      reply.reject(lost);
-    }
-    this.#reports.clear();
-    this.#publishes.clear();
-    this.#opened.reject(error);
+    this.#unanswered.clear();
+    this.#rejectRequests(lost);
     this.#stopped.resolve();
     this.#options.onFailure?.(error);
   }
 
-  #post(message: ToDelivery, transfer: ArrayBuffer[] = []): void {
-    this.#worker.postMessage(message, transfer);
+  #rejectRequests(error: TransientError): void {
+    for (const reply of [...this.#reports.values(), ...this.#publishes.values()]) {
+      reply.reject(error);
+    }
+    this.#reports.clear();
+    this.#publishes.clear();
   }
 }
 
@@ -245,16 +320,4 @@ function settle(
   } else {
     reply?.reject(toError(error));
   }
-}
-
-function toError(error: PortError): Error {
-  if (error.name === "RejectedError") {
-    return new RejectedError(
-      error.message,
-      error.reason === undefined ? {} : { reason: error.reason },
-    );
-  }
-  return error.name === "InvariantError"
-    ? new InvariantError(error.message)
-    : new TransientError(error.message);
 }

@@ -2,6 +2,7 @@ import type { CollectedCounts } from "#sdk/ledger";
 import type { LogLevel, LogRecord } from "#sdk/logger";
 import type { StorageSettings, StoreStats } from "../storage/event-store.ts";
 import type { SessionSettings } from "../thingsboard/settings.ts";
+import type { HeartbeatMemory } from "./heartbeat.ts";
 
 /** Most batches on their way to the store at one time: the credit of the collection thread. */
 export const MAX_BATCHES_IN_FLIGHT = 8;
@@ -16,6 +17,8 @@ export interface OpenRequest {
   /** `undefined`: only the store is opened. */
   readonly session: SessionSettings | undefined;
   readonly logLevel: LogLevel;
+  /** Shows the delivery thread that the collection thread is alive. */
+  readonly heartbeat: HeartbeatMemory;
 }
 
 /** A batch for the store (`sdk/batch`). Answered by one `appended` with the same `id`. */
@@ -97,6 +100,8 @@ export interface DeliveryReport {
   readonly store: StoreStats;
   readonly link: LinkState;
   readonly sender: SenderReport;
+  /** How often delivery stood still and had to be renewed, since the start of the thread. */
+  readonly watchdog: { readonly reconnects: number; readonly rebuilds: number };
 }
 
 /** Counters of the sender since the start of the thread. */

@@ -1,11 +1,14 @@
+import { writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import { systemClock } from "#sdk/clock";
-import { errorText, RejectedError, TransientError } from "#sdk/errors";
+import { InvariantError, RejectedError, TransientError } from "#sdk/errors";
 import { createLogger, type Logger, type LogLevel } from "#sdk/logger";
 import type { EventStore } from "../storage/event-store.ts";
 import { openEventStore } from "../storage/open.ts";
 import { Sender } from "../thingsboard/sender.ts";
 import { Session } from "../thingsboard/session.ts";
+import type { SessionSettings } from "../thingsboard/settings.ts";
+import { HeartMonitor } from "./heartbeat.ts";
 import type {
   AppendRequest,
   DeliveryReport,
@@ -18,24 +21,42 @@ import type {
   StopRequest,
   ToDelivery,
 } from "./port.ts";
+import { toPortError } from "./port-error.ts";
+import { ProgressWatchdog } from "./watchdog.ts";
 
 /** Reports are at most this often, and only after something has changed. */
 const REPORT_EVERY_MS = 1000;
 
+/** How often the watchdog looks. */
+const WATCH_EVERY_MS = 10_000;
+
+const watchdog = new ProgressWatchdog();
 const decoder = new TextDecoder();
 const clock = systemClock;
 const life = new AbortController();
 
+/** Session and sender: replaced together when the watchdog asks for it. */
+interface Uplink {
+  readonly session: Session;
+  readonly sender: Sender;
+  readonly stop: AbortController;
+  readonly runs: Promise<unknown>;
+}
+
 /** What the thread consists of once it is open. */
 interface Parts {
   readonly store: EventStore;
-  readonly session: Session | undefined;
-  readonly sender: Sender | undefined;
-  readonly runs: Promise<unknown>;
+  readonly log: Logger;
+  uplink: Uplink | undefined;
 }
 
 let parts: Parts | undefined;
 let reportTimer: Disposable | undefined;
+let heartMonitor: HeartMonitor | undefined;
+/** Devices that are there, by name: told to each new sender. */
+const devices = new Map<string, string>();
+/** How often the watchdog had to act, by step. */
+const watchdogSteps = { reconnects: 0, rebuilds: 0 };
 
 function post(message: FromDelivery): void {
   parentPort?.postMessage(message);
@@ -45,41 +66,107 @@ function logger(source: string, level: LogLevel): Logger {
   return createLogger({ source, level, clock, sink: (record) => post({ type: "log", record }) });
 }
 
-function portError(error: unknown): PortError {
-  const reason = error instanceof RejectedError ? error.reason : undefined;
-  const name = error instanceof Error ? error.name : "Error";
-  return { name, message: errorText(error), reason };
-}
-
 async function open(request: OpenRequest): Promise<void> {
   const store = await openEventStore(request.storage, {
     clock,
     log: logger("storage", request.logLevel),
     dataDir: request.dataDir,
   });
-  if (request.session === undefined) {
-    parts = { store, session: undefined, sender: undefined, runs: Promise.resolve() };
-    return;
+  heartMonitor = new HeartMonitor(request.heartbeat, clock, (at) => endHungProcess(store, at));
+  const opened: Parts = {
+    store,
+    log: logger("tb_connection", request.logLevel),
+    uplink: undefined,
+  };
+  parts = opened;
+  if (request.session !== undefined) {
+    startUplink(opened, request.session);
   }
-  const log = logger("tb_connection", request.logLevel);
-  const session = new Session(request.session, { clock, log, onState: reportNow });
+}
+
+/** Starts delivering; from here on `parts.uplink` is there. */
+function startUplink(to: Parts, settings: SessionSettings): void {
+  const { store, log } = to;
+  const stopUplink = new AbortController();
+  const signal = AbortSignal.any([life.signal, stopUplink.signal]);
+  const session = new Session(settings, { clock, log, onState: reportNow });
   const sender = new Sender({ store, session, clock, log });
   session.onDownlink((topic, payload) =>
     post({ type: "downlink", topic, payload: decoder.decode(payload) }),
   );
-  const runs = Promise.all([guard(session.run(life.signal)), guard(sender.run(life.signal))]);
-  parts = { store, session, sender, runs };
+  for (const [deviceName, deviceType] of devices) {
+    sender.connectDevice(deviceName, deviceType);
+  }
+  const runs = Promise.all([
+    guard(session.run(signal), signal),
+    guard(sender.run(signal), signal),
+    guard(watch(to, settings, signal), signal),
+  ]);
+  to.uplink = { session, sender, stop: stopUplink, runs };
 }
 
 /** A part that ends before it was stopped is our bug: the thread must not go on as if it delivered. */
-async function guard(run: Promise<unknown>): Promise<void> {
+async function guard(run: Promise<unknown>, signal: AbortSignal): Promise<void> {
   try {
     await run;
   } catch (error) {
-    if (!life.signal.aborted) {
-      post({ type: "failed", error: portError(error) });
+    if (!signal.aborted) {
+      post({ type: "failed", error: toPortError(error) });
     }
   }
+}
+
+/** Looks whether values move, and renews what stands still. */
+async function watch(of: Parts, settings: SessionSettings, signal: AbortSignal): Promise<never> {
+  const { store, log } = of;
+  for (;;) {
+    await clock.sleep(WATCH_EVERY_MS, signal);
+    const { session } = of.uplink ?? {};
+    const { queued, acknowledged } = store.stats().ledger;
+    const step = watchdog.check({
+      nowMs: clock.monotonicMs(),
+      queued,
+      acknowledged,
+      connected: session?.isOpen ?? false,
+      paused: false,
+    });
+    if (step !== undefined) {
+      log.error("Values wait and none is acknowledged", { queued, step });
+    }
+    if (step === "reconnect") {
+      watchdogSteps.reconnects += 1;
+      session?.abandon(new TransientError("No value was acknowledged for a minute"));
+    } else if (step === "rebuild") {
+      watchdogSteps.rebuilds += 1;
+      rebuildSoon(of, settings);
+    } else if (step === "restart") {
+      throw new InvariantError("No value was acknowledged, over a new session too");
+    }
+  }
+}
+
+/** Replaces session and sender. Not awaited by the watch, which is part of what ends here. */
+function rebuildSoon(of: Parts, settings: SessionSettings): void {
+  const old = of.uplink;
+  if (old === undefined) {
+    return;
+  }
+  old.stop.abort(new TransientError("The session is built anew"));
+  old.runs
+    .then(() => startUplink(of, settings))
+    .catch((error: unknown) => post({ type: "failed", error: toPortError(error) }));
+}
+
+/** The collection thread does not answer: commit what there is and end the process, for its supervisor to start it again. */
+function endHungProcess(store: EventStore, at: string): void {
+  const text = `tbgw: the collection thread hangs, last in connector "${at}": the process ends itself\n`;
+  Promise.resolve(store[Symbol.asyncDispose]())
+    .catch(() => undefined) // It is logged by the store; the process must end all the same.
+    .finally(() => {
+      writeSync(2, text);
+      // process.exit ends only this thread.
+      process.kill(process.pid, "SIGKILL");
+    });
 }
 
 async function append({ store }: Parts, request: AppendRequest): Promise<void> {
@@ -88,22 +175,28 @@ async function append({ store }: Parts, request: AppendRequest): Promise<void> {
     await store.append(request.batch, request.records, { urgent, values, collected }, life.signal);
     post({ type: "appended", id: request.id, error: undefined });
   } catch (error) {
-    post({ type: "appended", id: request.id, error: portError(error) });
+    if (error instanceof InvariantError) {
+      throw error;
+    }
+    post({ type: "appended", id: request.id, error: toPortError(error) });
   }
   reportSoon();
 }
 
-async function publish({ session }: Parts, request: PublishRequest): Promise<void> {
+async function publish({ uplink }: Parts, request: PublishRequest): Promise<void> {
   let error: PortError | undefined;
   try {
-    const code = (await session?.publish(request.topic, request.payload, life.signal)) ?? 0;
+    if (uplink === undefined) {
+      throw new TransientError("Cannot publish: there is no session with the platform yet");
+    }
+    const code = await uplink.session.publish(request.topic, request.payload, life.signal);
     if (code >= 0x80) {
       throw new RejectedError(`The platform refused a message to ${request.topic}`, {
         reason: `code-0x${code.toString(16)}`,
       });
     }
   } catch (caught) {
-    error = portError(caught);
+    error = toPortError(caught);
   }
   post({ type: "published", id: request.id, error });
 }
@@ -112,8 +205,8 @@ function report(): DeliveryReport {
   if (parts === undefined) {
     throw new TransientError("The store is not open yet");
   }
-  const { store, session, sender } = parts;
-  const state = session?.state;
+  const { store, uplink } = parts;
+  const state = uplink?.session.state;
   return {
     store: store.stats(),
     link: linkState(state),
@@ -121,9 +214,10 @@ function report(): DeliveryReport {
       publishes: state?.published ?? 0,
       inFlight: state?.inFlight ?? 0,
       bytesSent: state?.wireBytes ?? 0,
-      resends: sender?.stats().resends ?? 0,
+      resends: uplink?.sender.stats().resends ?? 0,
       rttMs: state?.rttMs,
     },
+    watchdog: { ...watchdogSteps },
   };
 }
 
@@ -137,13 +231,15 @@ function linkState(state: Session["state"] | undefined): LinkState {
 }
 
 /** A device that comes is announced at once and after each reconnect; one that goes is taken back. */
-async function announce({ sender }: Parts, request: DeviceRequest): Promise<void> {
+async function announce({ uplink }: Parts, request: DeviceRequest): Promise<void> {
   if (request.connected) {
-    sender?.connectDevice(request.deviceName, request.deviceType);
+    devices.set(request.deviceName, request.deviceType);
+    uplink?.sender.connectDevice(request.deviceName, request.deviceType);
     return;
   }
+  devices.delete(request.deviceName);
   try {
-    await sender?.disconnectDevice(request.deviceName, life.signal);
+    await uplink?.sender.disconnectDevice(request.deviceName, life.signal);
   } catch (error) {
     // The link is gone, and with it every device session on the platform.
     if (!(error instanceof TransientError)) {
@@ -170,10 +266,11 @@ function reportSoon(): void {
 }
 
 async function stop({ drainMs }: StopRequest): Promise<void> {
+  heartMonitor?.[Symbol.dispose]();
   try {
-    await parts?.sender?.drain(drainMs);
+    await parts?.uplink?.sender.drain(drainMs);
     life.abort(new TransientError("The gateway is stopping"));
-    await parts?.runs;
+    await parts?.uplink?.runs;
     await parts?.store[Symbol.asyncDispose]();
   } finally {
     reportTimer?.[Symbol.dispose]();
@@ -211,5 +308,5 @@ async function handle(message: ToDelivery): Promise<void> {
 }
 
 parentPort?.on("message", (message: ToDelivery) => {
-  handle(message).catch((error: unknown) => post({ type: "failed", error: portError(error) }));
+  handle(message).catch((error: unknown) => post({ type: "failed", error: toPortError(error) }));
 });

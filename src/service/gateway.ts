@@ -53,6 +53,8 @@ export interface ConnectorStatus {
 
 /** The whole gateway at one moment. */
 export interface GatewayStatus extends DeliveryReport {
+  /** How often the delivery thread failed and was replaced. */
+  readonly threadRestarts: number;
   readonly devices: number;
   readonly connectors: readonly ConnectorStatus[];
 }
@@ -140,7 +142,12 @@ export class Gateway implements AsyncDisposable {
         counters: this.#counters.get(id) ?? {},
       };
     });
-    return { ...report, devices: this.#devices.connectedCount, connectors };
+    return {
+      ...report,
+      threadRestarts: this.#delivery.restarts,
+      devices: this.#devices.connectedCount,
+      connectors,
+    };
   }
 
   /** Stops the connectors, drains, commits, disconnects. Resolves within 10 s. */
@@ -202,10 +209,11 @@ export class Gateway implements AsyncDisposable {
     return {
       clock,
       dataDir: this.#setup.dataDir,
-      uplinkOf: (connectorId) =>
-        pipeline.uplinkOf((deviceName, deviceType) =>
-          this.#devices.connect(deviceName, deviceType, connectorId),
-        ),
+      uplinkOf: ({ id, name }) =>
+        pipeline.uplinkOf((deviceName, deviceType) => {
+          parts.delivery.working(name);
+          this.#devices.connect(deviceName, deviceType, id);
+        }),
       acceptOwn: (data, signal) => pipeline.acceptOwn(data, signal),
       countRejected: (reason, values) => parts.delivery.countRejected(reason, values),
       count: (connectorId, name, by) => this.#count(connectorId, name, by),

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DeliveryClient } from "../../src/delivery/client.ts";
 import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
+import { startThread } from "../../src/platform/thread.ts";
 import type { EncodedRecord } from "../../src/sdk/batch.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
 import { ledgerImbalance } from "../../src/sdk/ledger.ts";
@@ -43,6 +44,11 @@ function sessionFor(port: number): SessionSettings {
 async function temporaryDir(): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await mkdtemp(join(tmpdir(), "tbgw-delivery-"));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** The numbers of device A in the order they arrived. */
+function texts(platform: ThingsBoardDouble): string[] {
+  return platform.series("A", "n").map(({ text }) => text);
 }
 
 function open(dataDir: string, session: SessionSettings | undefined): Promise<DeliveryClient> {
@@ -107,6 +113,49 @@ describe("DeliveryClient", () => {
     await platform.until(() =>
       platform.sessions().every(({ children }) => !children.includes("Pump 1")),
     );
+  });
+
+  test("a thread that ends is replaced: nothing in the port is lost, devices are known again", async () => {
+    await using dir = await temporaryDir();
+    await using platform = await ThingsBoardDouble.listen({ clock: systemClock });
+    platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "TOKEN" });
+    const threads: Worker[] = [];
+    const failures: Error[] = [];
+    const client = await DeliveryClient.open(
+      { dataDir: dir.path, storage: STORAGE, session: sessionFor(platform.port), logLevel: "none" },
+      {
+        clock: systemClock,
+        sink: () => undefined,
+        onFailure: (error) => failures.push(error),
+        startThread: (path) => {
+          const thread = startThread(path);
+          threads.push(thread);
+          return thread;
+        },
+      },
+    );
+    client.device({ deviceName: "Quiet", deviceType: "pump", connected: true });
+    await client.append([record("A", 1)], { urgent: true }, signal);
+    const waiting = [
+      client.append([record("A", 2)], { urgent: true }, signal),
+      client.append([record("A", 3)], { urgent: false }, signal),
+    ];
+    threads[0]?.terminate();
+    await Promise.all([...waiting, client.append([record("A", 4)], { urgent: true }, signal)]);
+    expect(client.restarts).toBe(1);
+    await platform.until(() => new Set(texts(platform)).size === 4, 20_000);
+    expect([...new Set(texts(platform))]).toEqual(["1", "2", "3", "4"]);
+    await platform.until(
+      () => platform.sessions().some(({ children }) => children.includes("Quiet")),
+      20_000,
+    );
+
+    threads[1]?.terminate();
+    await until("the client gives up", () => failures.length === 1);
+    expect(
+      (await rejection(client.append([record("A", 5)], { urgent: true }, signal))).message,
+    ).toContain("not running");
+    await client.stop(0);
   });
 
   test("a store that cannot be opened fails the start with the reason", async () => {

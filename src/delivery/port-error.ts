@@ -1,0 +1,22 @@
+import { errorText, InvariantError, RejectedError, TransientError } from "#sdk/errors";
+import type { PortError } from "./port.ts";
+
+/** An error as it crosses the port. */
+export function toPortError(error: unknown): PortError {
+  const reason = error instanceof RejectedError ? error.reason : undefined;
+  const name = error instanceof Error ? error.name : "Error";
+  return { name, message: errorText(error), reason };
+}
+
+/** The error on the other side of the port. */
+export function toError(error: PortError): Error {
+  if (error.name === "RejectedError") {
+    return new RejectedError(
+      error.message,
+      error.reason === undefined ? {} : { reason: error.reason },
+    );
+  }
+  return error.name === "InvariantError"
+    ? new InvariantError(error.message)
+    : new TransientError(error.message);
+}
