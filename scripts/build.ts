@@ -8,7 +8,8 @@ const dist = join(root, "dist");
 
 /** Targets by the name of their file. */
 const TARGETS = {
-  "linux-x64": "bun-linux-x64",
+  // Named in full: without "modern" the runtime for old processors is taken.
+  "linux-x64": "bun-linux-x64-modern",
   "linux-x64-baseline": "bun-linux-x64-baseline",
   "linux-x64-musl": "bun-linux-x64-musl",
   "linux-arm64": "bun-linux-arm64",
