@@ -61,7 +61,7 @@ async function runNamed(name: string, args: readonly string[]): Promise<ExitCode
 async function commandHelp(name: string, command: Runnable): Promise<string> {
   const usage = await command.usage(`tbgw ${name}`);
   const examples = commands[name]?.examples ?? [];
-  return `${commands[name]?.summary ?? ""}\n\n${usage}\n\nExamples:\n${examples.map((line) => `  ${line}`).join("\n")}\n`;
+  return `${usage}\nExamples:\n${examples.map((line) => `  ${line}`).join("\n")}\n`;
 }
 
 /** What goes to the terminal, and which exit code, for an error that ended a command. */

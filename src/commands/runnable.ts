@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import { type ArgsDef, type CommandDef, renderUsage, runCommand } from "citty";
 import type { ArgsDef as KnownArgs } from "./flags.ts";
 
@@ -18,7 +19,12 @@ export function runnable<Args extends ArgsDef>(command: CommandDef<Args>): Runna
       const { args } = command;
       return (typeof args === "function" ? await args() : await args) ?? {};
     },
-    usage: (name) => renderUsage({ ...command, meta: { name } }),
+    usage: async (name) => {
+      const { meta } = command;
+      const known = (typeof meta === "function" ? await meta() : await meta) ?? {};
+      const text = await renderUsage({ ...command, meta: { ...known, name } });
+      return process.stdout.isTTY ? text : stripVTControlCharacters(text);
+    },
     run: async (rawArgs) => (await runCommand(command, { rawArgs: [...rawArgs] })).result,
   };
 }
