@@ -103,7 +103,7 @@ describe("tbgw run", () => {
       expect(inspect(platform)).toEqual({ missing: 0, repeats: 0, disorder: 0 });
       const [point] = platform.series(deviceName(7), "value");
       expect(point?.text).toBe("0.25");
-      expect(await gateway.stop()).toBe(0);
+      expect(await gateway.stop("SIGINT")).toBe(0);
     },
     TIMEOUT_MS,
   );
