@@ -1,15 +1,20 @@
-// Measurements on real peers: `bun run bench [mqtt-ingest|start|idle] [--messages N]`. Needs mosquitto and `bun run build`.
+// Measurements on real peers: `bun run bench [mqtt-ingest|start|idle|drain] [--messages N] [--values N]`. Needs mosquitto and `bun run build`.
 // Machines are noisy: compare within one run, by the ratios.
+import { drain } from "./bench/drain.ts";
 import { idle, mqttIngest, startToDurable } from "./bench/mqtt-ingest.ts";
 
 const args = process.argv.slice(2);
 const messagesAt = args.indexOf("--messages");
 const messages = messagesAt >= 0 ? Number(args[messagesAt + 1]) : 200_000;
 
+const valuesAt = args.indexOf("--values");
+const values = valuesAt >= 0 ? Number(args[valuesAt + 1]) : 3_600_000;
+
 const benches: Readonly<Record<string, () => Promise<object>>> = {
   start: startToDurable,
   idle: () => idle(20),
   "mqtt-ingest": () => mqttIngest(messages),
+  drain: () => drain(values),
 };
 const wanted = args.filter((arg) => Object.hasOwn(benches, arg));
 for (const name of wanted.length > 0 ? wanted : Object.keys(benches)) {

@@ -19,6 +19,12 @@ const TARGETS = {
 /** A worker's file must be an entry point too, or the thread silently never starts. */
 const ENTRY_POINTS = ["src/main.ts", "src/delivery/worker.ts"];
 
+/** Start of the day (UTC) of this build, or of the date in SOURCE_DATE_EPOCH: builds of one day are the same. */
+const DAY_MS = 86_400_000;
+const { SOURCE_DATE_EPOCH: fixedSeconds } = process.env;
+const builtMs = fixedSeconds === undefined ? Date.now() : Number(fixedSeconds) * 1000;
+const BUILD_MS = Math.floor(builtMs / DAY_MS) * DAY_MS;
+
 async function build(outfile: string, target: Bun.Build.CompileTarget | undefined): Promise<void> {
   const result = await Bun.build({
     entrypoints: ENTRY_POINTS.map((path) => join(root, path)),
@@ -29,7 +35,7 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
     // Identifiers stay: class names are part of what some libraries do at run time.
     minify: { whitespace: true, syntax: true, identifiers: false },
     sourcemap: "none",
-    define: { "process.env.NODE_ENV": '"production"' },
+    define: { "process.env.NODE_ENV": '"production"', TBGW_BUILD_MS: String(BUILD_MS) },
     external: OPTIONAL,
     compile: {
       outfile,

@@ -45,22 +45,49 @@ async function runNamed(name: string, args: readonly string[]): Promise<ExitCode
   if (entry === undefined) {
     throw new UsageError(`Unknown command "${name}". "tbgw --help" lists the commands.`);
   }
-  const command = await entry.load();
-  if (args.includes("--help") || args.includes("-h")) {
-    await print(await commandHelp(name, command));
+  const { command, fullName, rest } = await leaf(await entry.load(), name, args);
+  const wantsHelp = rest.includes("--help") || rest.includes("-h");
+  const parts = Object.keys(await command.subcommands());
+  if (wantsHelp) {
+    await print(await commandHelp(fullName, command, commands[name]?.examples ?? []));
     return 0;
   }
-  const flag = unknownFlag(args, await command.args());
-  if (flag !== undefined) {
-    throw new UsageError(`Unknown option "${flag}". "tbgw ${name} --help" lists the options.`);
+  if (parts.length > 0) {
+    const which = rest[0] === undefined ? "which one is missing" : `not "${rest[0]}"`;
+    throw new UsageError(`"tbgw ${fullName}" is followed by ${parts.join(", ")}: ${which}.`);
   }
-  const result = await command.run(args);
+  const flag = unknownFlag(rest, await command.args());
+  if (flag !== undefined) {
+    throw new UsageError(`Unknown option "${flag}". "tbgw ${fullName} --help" lists the options.`);
+  }
+  const result = await command.run(rest);
   return typeof result === "number" ? result : 0;
 }
 
-async function commandHelp(name: string, command: Runnable): Promise<string> {
+/** Follows names of subcommands to the command that is meant. */
+async function leaf(
+  command: Runnable,
+  fullName: string,
+  args: readonly string[],
+): Promise<{
+  readonly command: Runnable;
+  readonly fullName: string;
+  readonly rest: readonly string[];
+}> {
+  const [first = "", ...rest] = args;
+  const parts = await command.subcommands();
+  const next = Object.hasOwn(parts, first) ? parts[first] : undefined;
+  return next === undefined
+    ? { command, fullName, rest: args }
+    : await leaf(next, `${fullName} ${first}`, rest);
+}
+
+async function commandHelp(
+  name: string,
+  command: Runnable,
+  examples: readonly string[],
+): Promise<string> {
   const usage = await command.usage(`tbgw ${name}`);
-  const examples = commands[name]?.examples ?? [];
   return `${usage}\nExamples:\n${examples.map((line) => `  ${line}`).join("\n")}\n`;
 }
 

@@ -36,6 +36,15 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
     ],
     load: async () => runnable((await import("./check.ts")).checkCommand),
   },
+  store: {
+    summary: "Look into the event store, while the gateway runs or not",
+    examples: [
+      "tbgw store info                           What waits, the ledger and the quarantine",
+      "tbgw store export > records.ndjson        The waiting records, one JSON object a line",
+      "tbgw store verify --data ./data           Read everything; exit code 1 when something is damaged",
+    ],
+    load: async () => runnable((await import("./store.ts")).storeCommand),
+  },
   schema: {
     summary: "Print the JSON Schema of a configuration file, for editors",
     examples: [

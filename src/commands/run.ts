@@ -69,11 +69,10 @@ async function runGateway(options: RunOptions): Promise<number> {
   if (configuration.fatal) {
     return 3;
   }
-  if (configuration.session === undefined) {
-    log.error("There are no credentials yet, and this version cannot ask the platform for them", {
-      advice: 'put an access token into "thingsboard.security" instead of "provisioning"',
-    });
-    return 3;
+  if (configuration.provisioning !== undefined) {
+    log.info(
+      "There are no credentials yet: the platform is asked for them, data is kept meanwhile",
+    );
   }
   log.info("Gateway starts", { version: VERSION, configDir: configuration.configDir });
   const gateway = await Gateway.start(gatewaySetup(configuration, options.logLevel), {

@@ -8,6 +8,8 @@ export interface Runnable {
   args(): Promise<KnownArgs>;
   /** Usage text under the name it was called by. */
   usage(name: string): Promise<string>;
+  /** The commands it consists of, by name; none for a command that does something itself. */
+  subcommands(): Promise<Readonly<Record<string, Runnable>>>;
   /** Resolves with what the command returned. @throws what it throws, and citty's error for a missing argument */
   run(rawArgs: readonly string[]): Promise<unknown>;
 }
@@ -24,6 +26,16 @@ export function runnable<Args extends ArgsDef>(command: CommandDef<Args>): Runna
       const known = (typeof meta === "function" ? await meta() : await meta) ?? {};
       const text = await renderUsage({ ...command, meta: { ...known, name } });
       return process.stdout.isTTY ? text : stripVTControlCharacters(text);
+    },
+    subcommands: async () => {
+      const { subCommands } = command;
+      const found =
+        (typeof subCommands === "function" ? await subCommands() : await subCommands) ?? {};
+      const named: Record<string, Runnable> = {};
+      for (const [name, one] of Object.entries(found)) {
+        named[name] = runnable(typeof one === "function" ? await one() : await one);
+      }
+      return named;
     },
     run: async (rawArgs) => (await runCommand(command, { rawArgs: [...rawArgs] })).result,
   };

@@ -54,8 +54,11 @@ const connection = {
   qos: field(v.picklist([0, 1]), 1, {
     doc: "0 counts as 1: without acknowledgement data is lost.",
   }),
-  proxy_host: optional(v.string(), { doc: "HTTP proxy for the connection.", reference: true }),
-  proxy_port: optional(port, { doc: "Port of the HTTP proxy.", reference: true }),
+  proxy_host: optional(v.string(), {
+    doc: "HTTP proxy that connections go through (CONNECT), with TLS inside where that is on. It looks `host` up.",
+    reference: true,
+  }),
+  proxy_port: optional(port, { doc: "Port of the HTTP proxy. Default: 8080.", reference: true }),
   security: optional(security, { doc: "How the gateway proves who it is." }),
   provisioning: optional(provisioning, {
     doc: "How the gateway gets its credentials from the platform. Used when there is no `security` section.",

@@ -2,17 +2,17 @@ import { existsSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import * as v from "valibot";
 import type { ParseIssue } from "#sdk/config";
-import type { SessionSettings } from "../thingsboard/settings.ts";
+import type { ProvisioningRequest, SessionSettings } from "../thingsboard/settings.ts";
 import type { GatewayConfig } from "./gateway.ts";
 import type { Path } from "./issue.ts";
-import { type ProvisioningSettings, securityOfSaved, toProvisioning } from "./provisioning.ts";
+import { securityOfSaved, toProvisioning } from "./provisioning.ts";
 import { type Security, security as securitySchema, toCredentials } from "./security.ts";
 import { type Connection, toConnection } from "./session.ts";
 import { readDocument } from "./text-file.ts";
 
 /** A gateway that has to ask the platform for its credentials first. */
 export interface ProvisioningPlan {
-  readonly request: ProvisioningSettings;
+  readonly request: ProvisioningRequest;
   readonly connection: Connection;
 }
 
@@ -103,11 +103,21 @@ function withProvisioning(
   section: NonNullable<GatewayConfig["thingsboard"]["provisioning"]>,
 ): Identity {
   const request = toProvisioning(section);
-  const own = input.thingsboard.security ?? emptySecurity();
-  const security = { ...own, type: undefined, caCert: section.caCert ?? own.caCert };
+  const keys = connectionKeys(input.thingsboard);
+  // The certificate will need TLS, and a port has it or not.
+  const tls = keys.tls === true || request?.wanted.kind === "certificate";
+  const security = { ...emptySecurity(), ...keys, tls };
   const roots = [input.configDir, input.cwd, input.dataDir];
-  const connection = toConnection(input.thingsboard, security, (file) => locate(file, roots));
-  const issues = [...connection.issues];
+  const issues: ParseIssue[] = [];
+  const connection = toConnection(input.thingsboard, security, (file) => {
+    const found = locate(file, roots);
+    if (!existsSync(found)) {
+      const path = ["thingsboard", "provisioning", "caCert"];
+      issues.push({ severity: "error", path, message: `the file "${file}" is missing` });
+    }
+    return found;
+  });
+  issues.push(...connection.issues);
   if (request === undefined) {
     const message =
       'there are no credentials: provisioning needs "provisionDeviceKey" and "provisionDeviceSecret"';
@@ -132,7 +142,11 @@ function readSaved(input: IdentityInput): {
     const file = join(directory, ".credentials");
     if (existsSync(file)) {
       const section = securityOfSaved(readDocument(file).document?.value);
-      const saved = v.safeParse(securitySchema, section);
+      // How the connection is secured was not the platform's to say: that is as it was when it was asked.
+      const saved = v.safeParse(securitySchema, {
+        ...connectionKeys(input.thingsboard),
+        ...section,
+      });
       if (section !== undefined && saved.success) {
         return { saved: saved.output, issues };
       }
@@ -141,6 +155,16 @@ function readSaved(input: IdentityInput): {
     }
   }
   return { saved: undefined, issues };
+}
+
+/** The part of the configuration that says how a connection is secured, and nothing of who we are. */
+function connectionKeys(thingsboard: GatewayConfig["thingsboard"]): Partial<Security> {
+  const { security: section, provisioning } = thingsboard;
+  const { tls, caCert, insecure, checkCertPeriod, certificateDaysLeft } =
+    section ?? emptySecurity();
+  const ca = provisioning?.caCert ?? caCert;
+  const keys = { tls, insecure, checkCertPeriod, certificateDaysLeft };
+  return ca === undefined ? keys : { ...keys, caCert: ca };
 }
 
 /** A file that is named relative to one of several directories; where it is in none, it is expected in the first. */

@@ -5,7 +5,7 @@ import { ConfigError } from "#sdk/errors";
 import { isJsonObject, type Json, type ReportStrategy } from "#sdk/model";
 import type { ConnectorDefinition } from "../connector/registry.ts";
 import type { StorageSettings } from "../storage/event-store.ts";
-import type { SessionSettings } from "../thingsboard/settings.ts";
+import type { LimitPair, RateSettings, SessionSettings } from "../thingsboard/settings.ts";
 import { adviseOnGateway } from "./advice.ts";
 import { type ConnectorTypes, type LoadedConnector, loadConnectors } from "./connectors.ts";
 import type { DeviceFilterRules } from "./device-filter.ts";
@@ -24,7 +24,7 @@ import { chooseIdentity, type Identity, type ProvisioningPlan } from "./identity
 import { compareIssues, ENVIRONMENT, type FileIssue, located } from "./issue.ts";
 import { resolveReferences } from "./references.ts";
 import { toGatewayStrategy } from "./report-strategy.ts";
-import { type ConfiguredLimits, toLimits } from "./session.ts";
+import { type Connection, toLimits, toRates } from "./session.ts";
 import { loadSideFiles } from "./side-files.ts";
 import type { StatisticsCommand } from "./statistics.ts";
 import { type LeftBehind, toStoragePlan } from "./storage.ts";
@@ -62,7 +62,7 @@ export interface LoadedConfiguration {
   /** The main file as it is on disk, for remote configuration; `undefined` when it could not be parsed. */
   readonly raw: Json | undefined;
   readonly reportStrategy: Required<ReportStrategy>;
-  readonly limits: ConfiguredLimits;
+  readonly limits: LimitPair;
   /** Share of every limit that is used, in percent. */
   readonly limitPercentage: number;
   /** `undefined`: no filter. */
@@ -233,10 +233,11 @@ function assemble(
     ...loaded.connectors.flatMap((connector) => connector.issues),
   ];
   const hosts = session?.hosts ?? provisioning?.connection.hosts ?? [];
+  const rates = toRates(gateway.thingsboard, hosts, overrides.limitPercentage);
   return {
     ...directories,
-    session,
-    provisioning,
+    session: session === undefined ? undefined : { ...session, rates },
+    provisioning: provisioning === undefined ? undefined : withRates(provisioning, rates),
     storage: plan.settings,
     leftBehind: plan.leftBehind,
     gateway: deepFreeze(gateway),
@@ -252,4 +253,10 @@ function assemble(
     issues: issues.sort(compareIssues),
     fatal: session === undefined && provisioning === undefined,
   };
+}
+
+/** The session that follows a provisioning keeps to the limits like any other. */
+function withRates(plan: ProvisioningPlan, rates: RateSettings): ProvisioningPlan {
+  const connection: Connection = { ...plan.connection, rates };
+  return { ...plan, connection };
 }

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { optional } from "#sdk/config";
+import type { ProvisioningRequest } from "../thingsboard/settings.ts";
 import { anyCase } from "./values.ts";
 
 const text = v.pipe(v.string(), v.minLength(1));
@@ -44,24 +45,8 @@ export const provisioning = v.looseObject({
 /** The parsed `provisioning` section. */
 export type Provisioning = v.InferOutput<typeof provisioning>;
 
-/** What the gateway asks the platform for when it has no credentials yet. Plain data; `undefined` fields are made up at random. */
-export interface ProvisioningSettings {
-  readonly deviceKey: string;
-  readonly deviceSecret: string;
-  readonly deviceName: string | undefined;
-  readonly wanted:
-    | { readonly kind: "accessToken"; readonly accessToken: string | undefined }
-    | {
-        readonly kind: "usernamePassword";
-        readonly clientId: string | undefined;
-        readonly username: string | undefined;
-        readonly password: string | undefined;
-      }
-    | { readonly kind: "certificate"; readonly caCert: string | undefined };
-}
-
 /** The request that a section comes to; `undefined` without key and secret. */
-export function toProvisioning(section: Provisioning): ProvisioningSettings | undefined {
+export function toProvisioning(section: Provisioning): ProvisioningRequest | undefined {
   const { provisionDeviceKey: deviceKey, provisionDeviceSecret: deviceSecret } = section;
   if (deviceKey === undefined || deviceSecret === undefined) {
     return undefined;
@@ -69,7 +54,7 @@ export function toProvisioning(section: Provisioning): ProvisioningSettings | un
   return { deviceKey, deviceSecret, deviceName: section.deviceName, wanted: wantedOf(section) };
 }
 
-function wantedOf(section: Provisioning): ProvisioningSettings["wanted"] {
+function wantedOf(section: Provisioning): ProvisioningRequest["wanted"] {
   switch (section.type) {
     case "ACCESS_TOKEN":
     case undefined:

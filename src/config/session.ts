@@ -1,5 +1,11 @@
 import type { ParseIssue } from "#sdk/config";
-import type { SessionSettings, TlsSettings } from "../thingsboard/settings.ts";
+import type {
+  LimitPair,
+  LimitTexts,
+  RateSettings,
+  SessionSettings,
+  TlsSettings,
+} from "../thingsboard/settings.ts";
 import type { GatewayConfig } from "./gateway.ts";
 import type { Path } from "./issue.ts";
 import { isGiven, type Security, wantsTls } from "./security.ts";
@@ -18,6 +24,8 @@ export interface Derived<T> {
 /** The payload limit in the installed file, which stands for "as much as the server takes". */
 const INSTALLED_PAYLOAD_LIMIT = 8196;
 const TLS_PORT = 8883;
+/** What the Python gateway takes for an HTTP proxy. */
+const PROXY_PORT = 8080;
 
 /**
  * The connection that `thingsboard` describes. `locate` turns the name of a certificate file into an absolute path.
@@ -31,6 +39,7 @@ export function toConnection(
   const { value: hosts, issues } = parseHosts(config.host, config.port);
   const usesTlsPort = config.port === TLS_PORT || hosts.some((host) => host.port === TLS_PORT);
   const tls = wantsTls(security) || usesTlsPort;
+  const proxy = toProxy(config);
   const limit = config.maxPayloadSizeBytes;
   return {
     value: {
@@ -38,9 +47,30 @@ export function toConnection(
       keepAliveSeconds: config.keep_alive,
       tls: tls ? toTls(security, locate) : undefined,
       maxPayloadBytes: limit === INSTALLED_PAYLOAD_LIMIT ? undefined : limit,
+      ...(proxy.value === undefined ? {} : { proxy: proxy.value }),
     },
-    issues: [...issues, ...adviseOnTls(config, security, usesTlsPort)],
+    issues: [...issues, ...adviseOnTls(config, security, usesTlsPort), ...proxy.issues],
   };
+}
+
+/** The HTTP proxy; a port may stand in either key. Without one it is 8080. */
+function toProxy(config: Thingsboard): Derived<SessionSettings["proxy"]> {
+  const { proxy_host: text, proxy_port: port } = config;
+  if (!isGiven(text)) {
+    return { value: undefined, issues: [] };
+  }
+  const path: Path = ["thingsboard", "proxy_host"];
+  const parsed = parseHost(text.trim(), port ?? PROXY_PORT);
+  if (parsed === undefined) {
+    const message = `"${text}" is not a proxy: give a name or an address; the connection is made without it`;
+    return { value: undefined, issues: [{ severity: "error", path, message }] };
+  }
+  const issues: ParseIssue[] = [];
+  if (/^[a-z]+:/i.test(text) && !/^http:/i.test(text)) {
+    const message = "the proxy is spoken to in HTTP without TLS, whatever the scheme says";
+    issues.push({ severity: "warning", path, message });
+  }
+  return { value: { host: parsed.host, port: parsed.port }, issues };
 }
 
 function toTls(security: Security, locate: (file: string) => string): TlsSettings {
@@ -51,6 +81,10 @@ function toTls(security: Security, locate: (file: string) => string): TlsSetting
     certPath: path(security.cert),
     keyPath: path(security.privateKey),
     insecure: security.insecure,
+    expiry: {
+      checkEveryMs: security.checkCertPeriod * 1000,
+      warnDays: security.certificateDaysLeft,
+    },
   };
 }
 
@@ -73,10 +107,6 @@ function adviseOnTls(
   if (isGiven(security.cert) !== isGiven(security.privateKey)) {
     const message = '"cert" and "privateKey" belong together: one of them is missing';
     issues.push({ severity: "error", path, message });
-  }
-  if (isGiven(config.proxy_host)) {
-    const message = "a proxy is not supported: the connection is made without it";
-    issues.push({ severity: "error", path: ["thingsboard", "proxy_host"], message });
   }
   return issues;
 }
@@ -137,21 +167,6 @@ function parseHost(text: string, fallback: number): ParsedHost | undefined {
   return { host, port, note };
 }
 
-/** Message limits as texts `count:seconds,…`; an empty text is no limit. */
-export interface LimitTexts {
-  readonly messages: string;
-  readonly telemetryMessages: string;
-  readonly telemetryDataPoints: string;
-}
-
-/** The limits that hold until the server tells its own. */
-export interface ConfiguredLimits {
-  /** For the gateway's own device. */
-  readonly own: LimitTexts;
-  /** For all devices behind the gateway together. */
-  readonly devices: LimitTexts;
-}
-
 const CLOUD_MESSAGES = "10:1,60:60,";
 const CLOUD_DATA_POINTS = "10:1,300:60,";
 
@@ -159,27 +174,51 @@ const CLOUD_DATA_POINTS = "10:1,300:60,";
 export function toLimits(
   config: Thingsboard,
   hosts: readonly { readonly host: string }[],
-): ConfiguredLimits {
+): LimitPair {
   const isCloud = hosts.some(({ host }) => isCloudHost(host));
-  const resolve = (text: string): string => {
-    if (!text.trim().startsWith("DEFAULT_")) {
+  return limitPair(config, (text) => {
+    if (!isNamedDefault(text)) {
       return text;
     }
     const limit = text.includes("_DP_") ? CLOUD_DATA_POINTS : CLOUD_MESSAGES;
     return isCloud ? limit : "";
-  };
+  });
+}
+
+/**
+ * How fast to send: the limits that hold until the server tells its own, and those that a person has written, which stay
+ * upper bounds. `percentage` is the share of each limit that is used.
+ */
+export function toRates(
+  config: Thingsboard,
+  hosts: readonly { readonly host: string }[],
+  percentage: number,
+): RateSettings {
   return {
-    own: {
-      messages: resolve(config.messagesRateLimits),
-      telemetryMessages: resolve(config.rateLimits),
-      telemetryDataPoints: resolve(config.dpRateLimits),
-    },
-    devices: {
-      messages: resolve(config.deviceMessagesRateLimits),
-      telemetryMessages: resolve(config.deviceRateLimits),
-      telemetryDataPoints: resolve(config.deviceDpRateLimits),
-    },
+    percentage,
+    initial: toLimits(config, hosts),
+    bounds: limitPair(config, (text) => (isNamedDefault(text) ? "" : text)),
   };
+}
+
+function limitPair(config: Thingsboard, resolve: (text: string) => string): LimitPair {
+  const texts = (messages: string, telemetry: string, dataPoints: string): LimitTexts => ({
+    messages: resolve(messages),
+    telemetryMessages: resolve(telemetry),
+    telemetryDataPoints: resolve(dataPoints),
+  });
+  return {
+    own: texts(config.messagesRateLimits, config.rateLimits, config.dpRateLimits),
+    devices: texts(
+      config.deviceMessagesRateLimits,
+      config.deviceRateLimits,
+      config.deviceDpRateLimits,
+    ),
+  };
+}
+
+function isNamedDefault(text: string): boolean {
+  return text.trim().startsWith("DEFAULT_");
 }
 
 /** The servers that the Python gateway knows to have limits. */

@@ -1,5 +1,6 @@
 import type { CollectedCounts } from "#sdk/ledger";
 import type { LogLevel, LogRecord } from "#sdk/logger";
+import type { LeftBehind } from "../config/storage.ts";
 import type { StorageSettings, StoreStats } from "../storage/event-store.ts";
 import type { SessionSettings } from "../thingsboard/settings.ts";
 import type { HeartbeatMemory } from "./heartbeat.ts";
@@ -14,6 +15,8 @@ export interface OpenRequest {
   readonly type: "open";
   readonly dataDir: string;
   readonly storage: StorageSettings;
+  /** Where a Python gateway may have left records; they are taken over before anything else is stored. */
+  readonly leftBehind?: LeftBehind | undefined;
   /** `undefined`: only the store is opened. */
   readonly session: SessionSettings | undefined;
   readonly logLevel: LogLevel;
@@ -93,6 +96,8 @@ export interface LinkState {
   readonly host: string | undefined;
   /** MQTT version of the connection. */
   readonly protocol: "5" | "3.1.1" | undefined;
+  /** Epoch milliseconds of the next attempt to connect, while one is waited for. */
+  readonly retryAt?: number | undefined;
 }
 
 /** What the delivery thread knows about itself. */

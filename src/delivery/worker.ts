@@ -5,10 +5,13 @@ import { InvariantError, RejectedError, TransientError } from "#sdk/errors";
 import { createLogger, type Logger, type LogLevel } from "#sdk/logger";
 import type { EventStore } from "../storage/event-store.ts";
 import { openEventStore } from "../storage/open.ts";
+import { takeOver } from "../storage/takeover.ts";
+import { watchCertificates } from "../thingsboard/certificate-watch.ts";
 import { Sender } from "../thingsboard/sender.ts";
 import { Session } from "../thingsboard/session.ts";
 import type { SessionSettings } from "../thingsboard/settings.ts";
 import { HeartMonitor } from "./heartbeat.ts";
+import { lateStamps, type StampedStore } from "./late-stamps.ts";
 import type {
   AppendRequest,
   DeliveryReport,
@@ -22,7 +25,7 @@ import type {
   ToDelivery,
 } from "./port.ts";
 import { toPortError } from "./port-error.ts";
-import { ProgressWatchdog } from "./watchdog.ts";
+import { type Progress, ProgressWatchdog } from "./watchdog.ts";
 
 /** Reports are at most this often, and only after something has changed. */
 const REPORT_EVERY_MS = 1000;
@@ -46,6 +49,8 @@ interface Uplink {
 /** What the thread consists of once it is open. */
 interface Parts {
   readonly store: EventStore;
+  /** The store as the sender reads it. */
+  readonly stamped: StampedStore;
   readonly log: Logger;
   uplink: Uplink | undefined;
 }
@@ -72,9 +77,15 @@ async function open(request: OpenRequest): Promise<void> {
     log: logger("storage", request.logLevel),
     dataDir: request.dataDir,
   });
+  await takeOver(
+    request.leftBehind,
+    { store, clock, whenFull: request.storage.whenFull, log: logger("storage", request.logLevel) },
+    life.signal,
+  );
   heartMonitor = new HeartMonitor(request.heartbeat, clock, (at) => endHungProcess(store, at));
   const opened: Parts = {
     store,
+    stamped: lateStamps(store, request.dataDir, clock),
     log: logger("tb_connection", request.logLevel),
     uplink: undefined,
   };
@@ -90,7 +101,7 @@ function startUplink(to: Parts, settings: SessionSettings): void {
   const stopUplink = new AbortController();
   const signal = AbortSignal.any([life.signal, stopUplink.signal]);
   const session = new Session(settings, { clock, log, onState: reportNow });
-  const sender = new Sender({ store, session, clock, log });
+  const sender = new Sender({ store: to.stamped.store, session, clock, log });
   session.onDownlink((topic, payload) =>
     post({ type: "downlink", topic, payload: decoder.decode(payload) }),
   );
@@ -101,6 +112,7 @@ function startUplink(to: Parts, settings: SessionSettings): void {
     guard(session.run(signal), signal),
     guard(sender.run(signal), signal),
     guard(watch(to, settings, signal), signal),
+    guard(watchCertificates(settings, { clock, log, store }, signal), signal),
   ]);
   to.uplink = { session, sender, stop: stopUplink, runs };
 }
@@ -116,26 +128,31 @@ async function guard(run: Promise<unknown>, signal: AbortSignal): Promise<void> 
   }
 }
 
+/** What the watchdog has to know at this moment. */
+function progressOf({ store, stamped, uplink }: Parts): Progress {
+  const { queued, acknowledged } = store.stats().ledger;
+  return {
+    nowMs: clock.monotonicMs(),
+    queued,
+    acknowledged,
+    connected: uplink?.session.isOpen ?? false,
+    paused: stamped.isHeld || (uplink?.sender.progress.paused ?? false),
+  };
+}
+
 /** Looks whether values move, and renews what stands still. */
 async function watch(of: Parts, settings: SessionSettings, signal: AbortSignal): Promise<never> {
-  const { store, log } = of;
+  const { log } = of;
   for (;;) {
     await clock.sleep(WATCH_EVERY_MS, signal);
-    const { session } = of.uplink ?? {};
-    const { queued, acknowledged } = store.stats().ledger;
-    const step = watchdog.check({
-      nowMs: clock.monotonicMs(),
-      queued,
-      acknowledged,
-      connected: session?.isOpen ?? false,
-      paused: false,
-    });
+    const progress = progressOf(of);
+    const step = watchdog.check(progress);
     if (step !== undefined) {
-      log.error("Values wait and none is acknowledged", { queued, step });
+      log.error("Values wait and none is acknowledged", { queued: progress.queued, step });
     }
     if (step === "reconnect") {
       watchdogSteps.reconnects += 1;
-      session?.abandon(new TransientError("No value was acknowledged for a minute"));
+      of.uplink?.session.abandon(new TransientError("No value was acknowledged for a minute"));
     } else if (step === "rebuild") {
       watchdogSteps.rebuilds += 1;
       rebuildSoon(of, settings);
@@ -227,6 +244,7 @@ function linkState(state: Session["state"] | undefined): LinkState {
     detail: state?.detail,
     host: state?.host,
     protocol: state?.protocol,
+    retryAt: state?.retryAt,
   };
 }
 

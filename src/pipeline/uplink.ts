@@ -25,6 +25,7 @@ export interface RecordSink {
 
 /** What the pipeline needs of its surroundings. */
 export interface PipelineOptions {
+  /** For samples without a time. On a machine that does not know the time it gives provisional ones, see `delivery/README.md`. */
   readonly clock: Clock;
   readonly sink: RecordSink;
   /** The type a device was connected with. */

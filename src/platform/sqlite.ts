@@ -16,9 +16,13 @@ export class SqliteError extends Error {
     this.code = code;
   }
 
-  /** The file is damaged or no database: trying again changes nothing. */
+  /** The file is damaged, cut or no database: trying again changes nothing. */
   get isCorrupt(): boolean {
-    return this.code.startsWith("SQLITE_CORRUPT") || this.code === "SQLITE_NOTADB";
+    return (
+      this.code.startsWith("SQLITE_CORRUPT") ||
+      this.code === "SQLITE_NOTADB" ||
+      this.code === "SQLITE_IOERR_SHORT_READ"
+    );
   }
 }
 

@@ -16,6 +16,8 @@ export interface Link {
   };
   /** Opens the link, calls `healthy` when it is up, and returns or throws when it is lost. */
   run(signal: AbortSignal, healthy: () => void): Promise<void>;
+  /** Told how long the pause before the next `run` will be, each time one begins. Must not throw. */
+  paused?(delayMs: number): void;
 }
 
 /** What the log has said about a link, so that it says each change once. */
@@ -61,6 +63,7 @@ export async function supervise(link: Link, signal: AbortSignal): Promise<never>
     attempt += 1;
     const delayMs = pauseMs(error, backoffMs(attempt, Math.random(), policy));
     reporter.down(error, delayMs);
+    link.paused?.(delayMs);
     await clock.sleep(delayMs, signal);
   }
 }

@@ -1,3 +1,4 @@
+import type { LeftBehind } from "../config/storage.ts";
 import { createHost, type HostServices, type LinkStatus } from "../connector/host.ts";
 import {
   type ConnectorSetup,
@@ -18,16 +19,20 @@ import {
 } from "../sdk/logger.ts";
 import type { StorageSettings } from "../storage/event-store.ts";
 import type { SessionSettings } from "../thingsboard/settings.ts";
+import { BUILD_MS } from "../version.ts";
 import { AttributeRequests } from "./attribute-requests.ts";
 import { Claims } from "./claims.ts";
 import { Devices } from "./devices.ts";
 import { PlatformLink } from "./platform-link.ts";
+import { openStampClock, type StampClock } from "./stamp-clock.ts";
 
 /** All a gateway is made from. */
 export interface GatewaySetup {
   readonly dataDir: string;
   readonly session: SessionSettings | undefined;
   readonly storage: StorageSettings;
+  /** Where a Python gateway may have left records. */
+  readonly leftBehind?: LeftBehind | undefined;
   readonly connectors: readonly ConnectorSetup[];
   readonly logLevel: LogLevel;
 }
@@ -35,6 +40,8 @@ export interface GatewaySetup {
 /** What the gateway needs of its surroundings. */
 export interface GatewayOptions {
   readonly clock: Clock;
+  /** Epoch milliseconds before which the clock cannot be right. Default: the build of the program. */
+  readonly buildMs?: number;
   readonly sink: LogSink;
   /** The gateway cannot go on; the process should end with exit code 1, for its supervisor to start it again. */
   readonly onFailure: (error: Error) => void;
@@ -55,6 +62,8 @@ export interface ConnectorStatus {
 export interface GatewayStatus extends DeliveryReport {
   /** How often the delivery thread failed and was replaced. */
   readonly threadRestarts: number;
+  /** "not-set": the machine does not know the time; data is stored and sent once it does. */
+  readonly clock: "set" | "not-set";
   readonly devices: number;
   readonly connectors: readonly ConnectorStatus[];
 }
@@ -73,6 +82,7 @@ export class Gateway implements AsyncDisposable {
   readonly #log: Logger;
   readonly #delivery: DeliveryClient;
   readonly #devices: Devices;
+  readonly #stamps: StampClock;
   readonly #services: HostServices;
   readonly #supervisors: readonly ConnectorSupervisor[];
   readonly #links = new Map<string, { status: LinkStatus; detail: string | undefined }>();
@@ -86,6 +96,7 @@ export class Gateway implements AsyncDisposable {
     this.#options = options;
     this.#log = this.#logger("service");
     this.#delivery = parts.delivery;
+    this.#stamps = parts.stamps;
     this.#devices = new Devices((device) => parts.delivery.device(device));
     this.#services = this.#buildServices(parts);
     this.#supervisors = setup.connectors.map(
@@ -103,10 +114,15 @@ export class Gateway implements AsyncDisposable {
     const { clock, sink, onFailure } = options;
     const platform = new PlatformLink();
     const parts: { delivery?: DeliveryClient; attributes?: AttributeRequests } = {};
+    const log = createLogger({ source: "service", level: setup.logLevel, clock, sink });
+    const buildMs = options.buildMs ?? BUILD_MS;
+    // Before the delivery thread, which looks for what this notes.
+    const stamps = openStampClock({ clock, log, dataDir: setup.dataDir, buildMs });
     const delivery = await DeliveryClient.open(
       {
         dataDir: setup.dataDir,
         storage: setup.storage,
+        leftBehind: setup.leftBehind,
         session: setup.session,
         logLevel: setup.logLevel,
       },
@@ -117,11 +133,14 @@ export class Gateway implements AsyncDisposable {
         onDownlink: (topic, payload) => parts.attributes?.receive(topic, payload),
         onFailure,
       },
-    );
+    ).catch((error: unknown) => {
+      stamps[Symbol.dispose]();
+      throw error;
+    });
     const attributes = new AttributeRequests(clock, delivery);
     parts.attributes = attributes;
     const claims = new Claims(delivery, platform);
-    const gateway = new Gateway(setup, options, { delivery, platform, attributes, claims });
+    const gateway = new Gateway(setup, options, { delivery, stamps, platform, attributes, claims });
     gateway.#startConnectors();
     return gateway;
   }
@@ -145,6 +164,7 @@ export class Gateway implements AsyncDisposable {
     return {
       ...report,
       threadRestarts: this.#delivery.restarts,
+      clock: this.#stamps.isSet ? "set" : "not-set",
       devices: this.#devices.connectedCount,
       connectors,
     };
@@ -163,6 +183,7 @@ export class Gateway implements AsyncDisposable {
   async #stopOnce(): Promise<void> {
     this.#stop.abort(new TransientError("The gateway is stopping"));
     await this.#running;
+    this.#stamps[Symbol.dispose]();
     await this.#logLedger();
     await this.#delivery.stop(this.#setup.storage.kind === "memory" ? DRAIN_MEMORY_MS : DRAIN_MS);
     this.#log.info("Gateway has stopped");
@@ -197,7 +218,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   #buildServices(parts: GatewayParts): HostServices {
-    const { clock } = this.#options;
+    const { clock } = parts.stamps;
     const lossLog = rateLimited(this.#log, clock);
     const pipeline = new Pipeline({
       clock,
@@ -238,6 +259,7 @@ export class Gateway implements AsyncDisposable {
 /** What must exist before the gateway does. */
 interface GatewayParts {
   readonly delivery: DeliveryClient;
+  readonly stamps: StampClock;
   readonly platform: PlatformLink;
   readonly attributes: AttributeRequests;
   readonly claims: Claims;

@@ -7,7 +7,7 @@ import type { GatewaySetup } from "./gateway.ts";
  * `logLevel` other than `info` goes before the levels of the connector files.
  */
 export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLevel): GatewaySetup {
-  const { dataDir, session, storage } = configuration;
+  const { dataDir, storage, leftBehind } = configuration;
   const connectors = configuration.connectors.flatMap((connector) =>
     connector.state === "ready"
       ? [
@@ -22,5 +22,19 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
         ]
       : [],
   );
-  return { dataDir, session, storage, connectors, logLevel };
+  const session = sessionSettings(configuration);
+  return { dataDir, session, storage, leftBehind, connectors, logLevel };
+}
+
+/** The session; one without credentials asks the platform for them at its first connection. */
+function sessionSettings({
+  dataDir,
+  session,
+  provisioning,
+}: LoadedConfiguration): GatewaySetup["session"] {
+  if (session !== undefined || provisioning === undefined) {
+    return session;
+  }
+  const { request, connection } = provisioning;
+  return { ...connection, credentials: { kind: "provisioning", request, dataDir } };
 }

@@ -7,6 +7,10 @@ import {
   ledgerImbalance,
   mergeReasons,
 } from "#sdk/ledger";
+import type { Mark } from "./event-store.ts";
+
+/** What the names of marks begin with among the counters. */
+const MARK = "mark/";
 
 /** A counter as it is stored: its name and value. */
 export type CounterRow = readonly [name: string, value: number];
@@ -21,6 +25,8 @@ export class Account {
   /** Id of the next block. Never goes back. */
   nextBlock = 1;
   ledger: Ledger = EMPTY_LEDGER;
+  /** Places that an importer has come to, by name; they change with what it stores. */
+  marks: ReadonlyMap<string, number> = new Map();
 
   /** A copy that can be changed or thrown away. */
   draft(): Account {
@@ -29,6 +35,7 @@ export class Account {
     copy.records = this.records;
     copy.nextBlock = this.nextBlock;
     copy.ledger = this.ledger;
+    copy.marks = this.marks;
     return copy;
   }
 
@@ -40,6 +47,11 @@ export class Account {
       stored: this.ledger.stored + values,
       queued: this.ledger.queued + values,
     };
+  }
+
+  /** An importer has come to a place; 0 forgets it at the next start. */
+  marked(mark: Mark): void {
+    this.marks = new Map(this.marks).set(mark.name, mark.value);
   }
 
   /** A batch of `values` was refused for `reason`; what it says about the collection side counts all the same. */
@@ -150,6 +162,9 @@ export class Account {
         rows.push([`${group}/${reason}`, count]);
       }
     }
+    for (const [name, value] of this.marks) {
+      rows.push([`${MARK}${name}`, value]);
+    }
     return rows;
   }
 
@@ -176,6 +191,11 @@ export class Account {
       rejected: reasons("rejected"),
       dropped: reasons("dropped"),
     };
+    account.marks = new Map(
+      rows
+        .filter(([name, value]) => name.startsWith(MARK) && value !== 0)
+        .map(([name, value]) => [name.slice(MARK.length), value]),
+    );
     return account;
   }
 }

@@ -1,6 +1,6 @@
 import type { EncodedRecord } from "#sdk/batch";
-import { makeCursor } from "./cursor.ts";
-import type { StoredRecord } from "./event-store.ts";
+import { blockOf, indexOf, makeCursor } from "./cursor.ts";
+import type { Cursor, StoredRecord } from "./event-store.ts";
 
 /** How a record left its block. */
 export type Outcome = "acknowledged" | "quarantined" | "dropped";
@@ -131,4 +131,32 @@ export class Selection {
       }
     }
   }
+}
+
+/** Collects records from `after` on until the limit is reached or there are no more. `open` returns `undefined` for a block that cannot be read. */
+export function select(
+  after: Cursor,
+  limit: { readonly records: number; readonly bytes: number },
+  blocks: {
+    open(id: number): OpenBlock | undefined;
+    nextId(id: number): number | undefined;
+  },
+): readonly StoredRecord[] {
+  const selection = new Selection(limit);
+  let id: number | undefined = blockOf(after);
+  const started = id === 0 ? undefined : blocks.open(id);
+  if (started !== undefined) {
+    selection.take(started, indexOf(after) + 1);
+  }
+  while (!selection.isFull) {
+    id = blocks.nextId(id);
+    if (id === undefined) {
+      break;
+    }
+    const block = blocks.open(id);
+    if (block !== undefined) {
+      selection.take(block, 0);
+    }
+  }
+  return selection.records;
 }

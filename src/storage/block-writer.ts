@@ -1,6 +1,7 @@
 import type { Account } from "./account.ts";
 import type { BatchPiece } from "./batch-scan.ts";
 import { MAX_BLOCK_BYTES } from "./intake.ts";
+import { OLDEST_COUNTER } from "./oldest-counter.ts";
 import { encodeBlock, MAX_BLOCK_RECORDS } from "./record.ts";
 import type { BlockSummary, SqliteTables } from "./sqlite-tables.ts";
 import type { BatchToStore, WritePlan } from "./write-plan.ts";
@@ -17,6 +18,8 @@ export interface WriteContext {
   isExpired(time: number): boolean;
   /** Most bytes of records in quarantine. */
   readonly quarantineBytes: number;
+  /** Whether records of the block may be on their way to the platform: such a block is dropped only when there is no other. */
+  isInFlight(id: number): boolean;
   /** Drop the oldest blocks until the pages in use fit; `undefined`: drop nothing. */
   readonly evictAboveBytes: number | undefined;
   /** Counters by name as they are on disk. */
@@ -37,6 +40,8 @@ export interface WriteResult {
   readonly freeBytes: number;
   /** Epoch milliseconds of the oldest block left. */
   readonly oldestTime: number | undefined;
+  /** Id of the oldest block left; the next one's when there is none. */
+  readonly oldestId: number;
 }
 
 /**
@@ -48,7 +53,7 @@ export function writePlan(plan: WritePlan, draft: Account, context: WriteContext
   const removed: number[] = [];
   writeReleases(plan, draft, tables, removed);
   writeQuarantine(plan, context);
-  dropLost(plan, draft, tables, removed);
+  dropLost(plan, draft, context, removed);
   draft.collected(0, plan.counted.ledger);
   const expiredValues = dropExpired(draft, context, removed);
   const firstInserted = draft.nextBlock;
@@ -57,6 +62,10 @@ export function writePlan(plan: WritePlan, draft: Account, context: WriteContext
   const oldest = tables.oldest();
   const missingValues = reconcileTotals(draft, tables, oldest);
   draft.check();
+  const oldestId = oldest?.id ?? draft.nextBlock;
+  if (context.saved.get(OLDEST_COUNTER) !== oldestId) {
+    tables.saveCounter(OLDEST_COUNTER, oldestId);
+  }
   for (const [name, value] of draft.rows()) {
     if (context.saved.get(name) !== value) {
       tables.saveCounter(name, value);
@@ -75,6 +84,7 @@ export function writePlan(plan: WritePlan, draft: Account, context: WriteContext
     usedBytes,
     freeBytes,
     oldestTime: oldest?.time,
+    oldestId,
   };
 }
 
@@ -109,10 +119,17 @@ function writeQuarantine(plan: WritePlan, context: WriteContext): void {
   }
 }
 
-function dropLost(plan: WritePlan, draft: Account, tables: SqliteTables, removed: number[]): void {
-  for (const id of plan.lost) {
+function dropLost(
+  plan: WritePlan,
+  draft: Account,
+  { tables, nowMs }: WriteContext,
+  removed: number[],
+): void {
+  for (const [id, reason] of plan.lost) {
     const left = tables.readLeft(id);
     if (left !== undefined) {
+      const data = tables.readBytes(id) ?? new Uint8Array();
+      tables.damaged.add({ time: nowMs, block: id, reason, values: left.values, data });
       dropBlock(left, draft, tables, "corruption");
       removed.push(id);
     }
@@ -127,7 +144,7 @@ function dropExpired(draft: Account, context: WriteContext, removed: number[]): 
   );
 }
 
-/** Drops the oldest blocks, but none from `firstInserted` on. */
+/** Drops the oldest blocks, but none from `firstInserted` on, and those in flight only when there are no others. */
 function evict(
   draft: Account,
   context: WriteContext,
@@ -136,11 +153,23 @@ function evict(
 ): number {
   const { tables, evictAboveBytes } = context;
   const limitBytes = evictAboveBytes ?? Number.POSITIVE_INFINITY;
-  return dropWhile(
-    (oldest) => oldest.id < firstInserted && tables.size().usedBytes > limitBytes,
-    { draft, tables, removed },
-    "quota",
-  );
+  const isDue = (): boolean => tables.size().usedBytes > limitBytes;
+  let values = 0;
+  let drops = 0;
+  for (const spares of [true, false]) {
+    let id = isDue() ? tables.nextId(0) : undefined;
+    while (id !== undefined && id < firstInserted && drops < MAX_DROPS && isDue()) {
+      const left = spares && context.isInFlight(id) ? undefined : tables.readLeft(id);
+      if (left !== undefined) {
+        dropBlock(left, draft, tables, "quota");
+        removed.push(id);
+        values += left.values;
+        drops += 1;
+      }
+      id = tables.nextId(id);
+    }
+  }
+  return values;
 }
 
 /** Drops the oldest block as long as `isDue` says so, at most `MAX_DROPS` of them; returns their values. */
@@ -216,6 +245,9 @@ function insertBlocks(
   };
   for (const append of appends) {
     draft.stored(append.counts.values, append.collected);
+    if (append.mark !== undefined) {
+      draft.marked(append.mark);
+    }
     for (const piece of append.pieces) {
       if (
         bytes + piece.bytes.length > MAX_BLOCK_BYTES ||

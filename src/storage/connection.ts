@@ -2,13 +2,13 @@ import { SqliteError } from "#platform/sqlite";
 import { TransientError } from "#sdk/errors";
 import type { Account } from "./account.ts";
 import {
-  isDamage,
   type OpenedFile,
   openFile,
   type RecoveryDeps,
   rebuildFile,
   type StoreFile,
 } from "./recovery.ts";
+import { isDamage } from "./salvage/copy-rows.ts";
 import type { SqliteTables } from "./sqlite-tables.ts";
 
 /** What the owner of a connection provides. */
@@ -74,6 +74,18 @@ export class Connection {
       this.#deps.log.error("Cannot replace the damaged file of the event store", { error: cause });
       return false;
     }
+  }
+
+  /** Writes the quota down for those who look into the file; no harm when that fails. */
+  noteQuota(maxBytes: number): void {
+    this.#attempt("write down the quota of the event store", () =>
+      this.#tables?.noteQuota(maxBytes),
+    );
+  }
+
+  /** Writes the log back into the file, so that its space is used again from the front; no harm when that fails. */
+  rewind(): void {
+    this.#attempt("write the log of the event store back", () => this.#tables?.rewind());
   }
 
   /** Gives free space back to the file system; no harm when that fails: it is used again. */

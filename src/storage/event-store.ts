@@ -25,6 +25,15 @@ export interface AppendOptions {
   readonly values: number;
   /** Counts of the collection side, written in the same transaction. */
   readonly collected?: CollectedCounts;
+  /** A place to keep, written in the same transaction. */
+  readonly mark?: Mark;
+}
+
+/** How far an importer has come in something outside: it resumes there after a crash, without loss or repeat. */
+export interface Mark {
+  readonly name: string;
+  /** A safe integer; 0 forgets the mark. */
+  readonly value: number;
 }
 
 /** What the store holds and what became of everything it was given. */
@@ -37,7 +46,11 @@ export interface StoreStats {
   readonly maxBytes: number;
   /** Epoch milliseconds at which the oldest queued record was stored; `undefined` when the store is empty. */
   readonly oldestTs: number | undefined;
+  /** How long the free part of the quota lasts at the present rate of growth, in milliseconds; `undefined` while it does not grow. */
+  readonly horizonMs: number | undefined;
   readonly ledger: Ledger;
+  /** The marks that are kept, by name. */
+  readonly marks: ReadonlyMap<string, number>;
 }
 
 /**

@@ -15,12 +15,17 @@ import type {
   StoreStats,
 } from "./event-store.ts";
 import { Expiry } from "./expiry.ts";
+import { Horizon } from "./horizon.ts";
 import { checkBatch } from "./intake.ts";
+import type { LedgerFile } from "./ledger-file.ts";
 import { LruBytes } from "./lru-bytes.ts";
+import type { Inherited } from "./migrate.ts";
 import { Waiters } from "./waiters.ts";
 
-/** Text held when the settings name no quota. */
-const DEFAULT_MAX_BYTES = 256 * 1024 * 1024;
+/** Bytes of text that are held when the settings name no quota. */
+export const DEFAULT_MAX_BYTES = 256 * 1024 * 1024;
+/** The ledger is written down at most this often. */
+const LEDGER_EVERY_MS = 60_000;
 const DECODED_BYTES = 2 * 1024 * 1024;
 
 interface MemoryBlock {
@@ -30,7 +35,19 @@ interface MemoryBlock {
   readonly time: number;
 }
 
-/** A ring of records in memory, bounded in number and bytes. Nothing of it survives the process. */
+/** What the store in memory needs. */
+export interface MemoryStoreDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Where the ledger is kept, once a minute at most and at the end; without it nothing is. */
+  readonly ledgerFile?: LedgerFile;
+  /** What a store before this one has left. */
+  readonly inherited?: Inherited;
+  /** Closed with the store. */
+  readonly lock?: Disposable;
+}
+
+/** A ring of records in memory, bounded in number and bytes. Of what waits nothing survives the process; the ledger does. */
 export class MemoryStore implements EventStore {
   readonly #settings: StorageSettings;
   readonly #maxBytes: number;
@@ -43,11 +60,15 @@ export class MemoryStore implements EventStore {
   readonly #arrived = new Waiters();
   readonly #space = new Waiters();
   readonly #account = new Account();
+  readonly #deps: MemoryStoreDeps;
+  #ledgerTimer: Disposable | undefined;
+  readonly #horizon = new Horizon();
   #bytes = 0;
   #isClosed = false;
 
-  constructor(settings: StorageSettings, deps: { readonly clock: Clock; readonly log: Logger }) {
+  constructor(settings: StorageSettings, deps: MemoryStoreDeps) {
     this.#settings = settings;
+    this.#deps = deps;
     this.#maxBytes = settings.maxBytes ?? DEFAULT_MAX_BYTES;
     this.#clock = deps.clock;
     this.#drops = new DropLog(deps.clock, deps.log);
@@ -55,6 +76,7 @@ export class MemoryStore implements EventStore {
       this.#dropExpired();
       this.#expiry.watch(this.#oldest()?.time);
     });
+    this.#inherit(deps.inherited);
   }
 
   async append(
@@ -78,18 +100,14 @@ export class MemoryStore implements EventStore {
     this.#dropExpired();
     this.#makeRoom(batch.length, count);
     this.#account.stored(counts.values, options.collected);
-    for (const piece of pieces) {
-      const id = this.#account.nextBlock;
-      const records = readBatch(piece.bytes);
-      this.#account.nextBlock += 1;
-      this.#account.blocks += 1;
-      this.#account.records += piece.records;
-      this.#bytes += piece.bytes.length;
-      const state = new BlockState(id, records, undefined);
-      this.#blocks.set(id, { state, text: piece.bytes, time: this.#clock.now() });
-      this.#decoded.set(id, records, piece.bytes.length);
+    if (options.mark !== undefined) {
+      this.#account.marked(options.mark);
     }
-    this.#account.check();
+    for (const piece of pieces) {
+      this.#insert(piece.bytes, this.#clock.now());
+    }
+    this.#changed();
+    this.#horizon.add(this.#clock.monotonicMs(), this.#usedShare());
     this.#expiry.watch(this.#oldest()?.time);
     if (count > 0) {
       this.#arrived.wake();
@@ -122,7 +140,7 @@ export class MemoryStore implements EventStore {
         this.#settle(block);
       }
     }
-    this.#account.check();
+    this.#changed();
     this.#space.wake();
   }
 
@@ -133,7 +151,7 @@ export class MemoryStore implements EventStore {
     if (block?.state.finish(indexOf(cursor), "quarantined") === true) {
       this.#settle(block);
     }
-    this.#account.check();
+    this.#changed();
     this.#space.wake();
   }
 
@@ -145,7 +163,9 @@ export class MemoryStore implements EventStore {
       bytes: this.#bytes,
       maxBytes: this.#maxBytes,
       oldestTs: this.#oldest()?.time,
+      horizonMs: this.#horizon.estimate(this.#clock.monotonicMs(), this.#usedShare()),
       ledger: this.#account.ledger,
+      marks: this.#account.marks,
     };
   }
 
@@ -154,12 +174,63 @@ export class MemoryStore implements EventStore {
       return;
     }
     this.#isClosed = true;
+    this.#ledgerTimer?.[Symbol.dispose]();
+    this.#saveLedger();
+    this.#deps.lock?.[Symbol.dispose]();
     this.#expiry[Symbol.dispose]();
     const closed = new TransientError("The event store is closed");
     this.#arrived.fail(closed);
     this.#space.fail(closed);
     this.#blocks.clear();
     this.#decoded.clear();
+  }
+
+  /** Begins with what a store before this one has left. */
+  #inherit(inherited: Inherited | undefined): void {
+    if (inherited === undefined) {
+      return;
+    }
+    this.#account.ledger = inherited.account.ledger;
+    this.#account.marks = inherited.account.marks;
+    for (const { text, time } of inherited.batches) {
+      this.#insert(text, time);
+    }
+    this.#account.check();
+    this.#saveLedger();
+    this.#expiry.watch(this.#oldest()?.time);
+  }
+
+  #insert(text: Uint8Array, time: number): void {
+    const id = this.#account.nextBlock;
+    const records = readBatch(text);
+    this.#account.nextBlock += 1;
+    this.#account.blocks += 1;
+    this.#account.records += records.length;
+    this.#bytes += text.length;
+    this.#blocks.set(id, { state: new BlockState(id, records, undefined), text, time });
+    this.#decoded.set(id, records, text.length);
+  }
+
+  /** Sees to it that the ledger is right and is written down within a minute. */
+  #changed(): void {
+    this.#account.check();
+    if (this.#deps.ledgerFile !== undefined && !this.#isClosed) {
+      this.#ledgerTimer ??= this.#clock.timer(LEDGER_EVERY_MS, () => {
+        this.#ledgerTimer = undefined;
+        this.#saveLedger();
+      });
+    }
+  }
+
+  #saveLedger(): void {
+    if (this.#account.ledger.received === 0) {
+      return; // Nothing has happened that is worth a file.
+    }
+    try {
+      this.#deps.ledgerFile?.write(this.#account);
+    } catch (error) {
+      this.#deps.log.warn("Cannot write down the ledger of the event store", { error });
+    }
   }
 
   /** Counts what `body` refuses. */
@@ -183,6 +254,14 @@ export class MemoryStore implements EventStore {
         { reason: "store-full" },
       );
     }
+  }
+
+  /** Of the limit that is reached first. */
+  #usedShare(): number {
+    return Math.max(
+      this.#account.records / this.#settings.maxRecords,
+      this.#bytes / this.#maxBytes,
+    );
   }
 
   #hasRoom(bytes: number, count: number): boolean {

@@ -1,17 +1,21 @@
-import { existsSync, renameSync } from "node:fs";
-import { SqliteError } from "#platform/sqlite";
+import { copyFileSync, existsSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { Clock } from "#sdk/clock";
 import { DataError } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
 import { Account } from "./account.ts";
-import { openTables } from "./sqlite-schema.ts";
+import { OLDEST_COUNTER } from "./oldest-counter.ts";
+import { copyReadable, isDamage } from "./salvage/copy-rows.ts";
+import { salvage } from "./salvage/salvage.ts";
+import { readWal, type WalImage } from "./salvage/wal-image.ts";
+import { FOREIGN, openTables } from "./sqlite-schema.ts";
 import type { SqliteTables } from "./sqlite-tables.ts";
 
 /** Up to so many blocks the rows are counted at open; beyond it the totals are believed until the store has been drained. */
 const COUNT_AT_OPEN_BLOCKS = 20_000;
 
-/** Blocks copied in one transaction. */
-const COPY_BLOCKS = 200;
+/** So many damaged files are kept beside the store. */
+const MAX_SET_ASIDE = 3;
 
 /** Where the store lies and how it syncs. */
 export interface StoreFile {
@@ -20,6 +24,8 @@ export interface StoreFile {
   readonly isDurable: boolean;
   /** Most bytes of records in quarantine. */
   readonly quarantineBytes: number;
+  /** The log is written back when it is this long. */
+  readonly walBytes: number;
 }
 
 /** What opening and repairing needs. */
@@ -28,15 +34,19 @@ export interface RecoveryDeps {
   readonly log: Logger;
 }
 
+/** What is known about a damaged file. */
+export interface Damage {
+  readonly error: unknown;
+  /** The account as it is known to be right; without it the counters of the old file go on where they can be read. */
+  readonly account: Account | undefined;
+  /** The log as it was before the file was opened. */
+  readonly wal?: WalImage;
+}
+
 /** An open file and the account that goes with it. */
 export interface OpenedFile {
   readonly tables: SqliteTables;
   readonly account: Account;
-}
-
-/** Whether `error` says that the file is damaged or not ours, so that trying again changes nothing. */
-export function isDamage(error: unknown): boolean {
-  return error instanceof DataError || (error instanceof SqliteError && error.isCorrupt);
 }
 
 /**
@@ -45,10 +55,16 @@ export function isDamage(error: unknown): boolean {
  */
 export function openFile(file: StoreFile, deps: RecoveryDeps): OpenedFile {
   let tables: SqliteTables | undefined;
+  // SQLite cuts off whatever follows a damaged frame of the log, so this comes first.
+  const wal = readWal(`${file.path}-wal`);
+  const damagedLog = wal.ignored.size > 0 ? keepLog(file.path, deps.clock.now()) : undefined;
   try {
-    tables = openTables(file.path, { isDurable: file.isDurable, isChecked: true });
+    tables = openTables(file.path, { ...file, isChecked: true });
     const account = Account.fromRows(tables.readCounters());
-    reconcile(tables, account, deps.log);
+    if (damagedLog !== undefined) {
+      salvageLog({ tables, account, wal, aside: damagedLog, path: file.path }, deps);
+    }
+    reconcile(tables, account, deps);
     trimQuarantine(tables, file.quarantineBytes);
     return { tables, account };
   } catch (error) {
@@ -56,34 +72,30 @@ export function openFile(file: StoreFile, deps: RecoveryDeps): OpenedFile {
     if (!isDamage(error)) {
       throw error;
     }
-    return rebuildFile(file, deps, { error, account: undefined });
+    return rebuildFile(file, deps, { error, account: undefined, wal });
   }
 }
 
 /**
- * Sets the closed, damaged file aside under a new name and begins a fresh one with everything that can be read of the old one.
- * `damage.account`: what is known to be right; without it the counters of the old file go on where they can be read.
- * @throws SqliteError when the disk refuses.
+ * Sets the closed, damaged file aside under a new name and begins a fresh one with everything that can be read of the old one, by SQLite
+ * and, where that cannot go on, page by page. @throws SqliteError when the disk refuses.
  */
-export function rebuildFile(
-  file: StoreFile,
-  deps: RecoveryDeps,
-  damage: { readonly error: unknown; readonly account: Account | undefined },
-): OpenedFile {
-  const aside = setAside(file.path, deps.clock.now());
-  const tables = openTables(file.path, { isDurable: file.isDurable, isChecked: true });
+export function rebuildFile(file: StoreFile, deps: RecoveryDeps, damage: Damage): OpenedFile {
+  const nowMs = deps.clock.now();
+  const aside = setAside(file.path, nowMs);
+  const tables = openTables(file.path, { ...file, isChecked: true });
   try {
-    const copied = copyReadable(aside, tables);
-    const account = (damage.account ?? copied.account).draft();
-    account.nextBlock = Math.max(account.nextBlock, copied.nextBlock);
-    const lostValues = account.reconcile(tables.totals(), "corruption");
+    const { account, salvagedBlocks } = fillFresh(tables, aside, damage);
+    const lostValues = Math.max(0, account.reconcile(tables.totals(), "corruption"));
     saveAccount(tables, account);
+    noteLoss(tables, { time: nowMs, values: lostValues, reason: `see ${basename(aside)}` });
     trimQuarantine(tables, file.quarantineBytes);
     deps.log.error("The event store was damaged; set the file aside and kept what could be read", {
       aside,
       keptBlocks: account.blocks,
+      salvagedBlocks,
       keptValues: account.ledger.queued,
-      lostValues: Math.max(0, lostValues),
+      lostValues,
       error: damage.error,
     });
     return { tables, account };
@@ -93,8 +105,93 @@ export function rebuildFile(
   }
 }
 
+/** Puts what can be read of the file `aside` into fresh tables; the account it had, not yet compared with what was found. */
+function fillFresh(
+  tables: SqliteTables,
+  aside: string,
+  damage: Damage,
+): { readonly account: Account; readonly salvagedBlocks: number } {
+  const wal = damage.wal ?? readWal(`${aside}-wal`);
+  const copied = copyReadable(aside, tables);
+  const salvaged =
+    copied.isComplete || isForeign(damage.error)
+      ? undefined
+      : salvage({
+          path: aside,
+          wal,
+          target: tables,
+          wants: (id) => copied.isUnread(id),
+          withQuarantine: !copied.hasQuarantine,
+        });
+  const counters = copied.account ?? Account.fromRows([...(salvaged?.counters ?? [])]);
+  const account = (damage.account ?? counters).draft();
+  account.nextBlock = Math.max(account.nextBlock, copied.nextBlock, salvaged?.nextBlock ?? 1);
+  return { account, salvagedBlocks: salvaged?.blocks ?? 0 };
+}
+
+function isForeign(error: unknown): boolean {
+  return error instanceof DataError && error.reason === FOREIGN;
+}
+
+/** Blocks in the part of the log that SQLite did not take; `account` still knows nothing of them. */
+function salvageLog(
+  found: {
+    readonly tables: SqliteTables;
+    readonly account: Account;
+    readonly wal: WalImage;
+    readonly aside: string;
+    readonly path: string;
+  },
+  deps: RecoveryDeps,
+): void {
+  const { tables, account, wal, aside, path } = found;
+  // Older ones that are not there any more have been deleted in the part that was taken.
+  const wants = (id: number): boolean => id >= account.nextBlock;
+  const { blocks, nextBlock, counters } = salvage({
+    path,
+    wal,
+    target: tables,
+    wants,
+    withQuarantine: false,
+  });
+  const later = Account.fromRows([...counters]);
+  if (later.nextBlock > account.nextBlock && later.ledger.stored >= account.ledger.stored) {
+    account.ledger = later.ledger;
+    deleteBefore(tables, counters.get(OLDEST_COUNTER) ?? 0);
+  }
+  account.nextBlock = Math.max(account.nextBlock, nextBlock);
+  account.blocks = -1; // Whatever it was, it has to be counted afresh.
+  noteLoss(tables, { time: deps.clock.now(), values: 0, reason: `see ${basename(aside)}` }, true);
+  deps.log.error("The log of the event store was damaged; kept what could be read", {
+    aside,
+    salvagedBlocks: blocks,
+  });
+}
+
+/** Deletes blocks that a later state of the file did not hold any more. */
+function deleteBefore(tables: SqliteTables, oldest: number): void {
+  tables.database.transaction(() => {
+    for (let id = tables.nextId(0); id !== undefined && id < oldest; id = tables.nextId(id)) {
+      tables.deleteBlock(id);
+    }
+  });
+}
+
+/** Leaves a trace of values that are missing without a block that could be named. */
+function noteLoss(
+  tables: SqliteTables,
+  loss: { readonly time: number; readonly values: number; readonly reason: string },
+  isCertain = loss.values > 0,
+): void {
+  if (isCertain) {
+    tables.database.transaction(() =>
+      tables.damaged.add({ ...loss, block: 0, data: new Uint8Array() }),
+    );
+  }
+}
+
 /** Makes `account` agree with the blocks, in memory and in the file. */
-function reconcile(tables: SqliteTables, account: Account, log: Logger): void {
+function reconcile(tables: SqliteTables, account: Account, deps: RecoveryDeps): void {
   const before = account.ledger.queued;
   const isSmall = account.blocks <= COUNT_AT_OPEN_BLOCKS;
   const held = isSmall
@@ -109,7 +206,12 @@ function reconcile(tables: SqliteTables, account: Account, log: Logger): void {
   }
   account.nextBlock = Math.max(account.nextBlock, lastId + 1);
   saveAccount(tables, account);
-  log.error("The ledger of the event store did not agree with its blocks; corrected it", {
+  noteLoss(tables, {
+    time: deps.clock.now(),
+    values: Math.max(0, missing),
+    reason: "in the ledger and not in the file",
+  });
+  deps.log.error("The ledger of the event store did not agree with its blocks; corrected it", {
     missingValues: missing,
     heldValues: held.values,
   });
@@ -133,111 +235,47 @@ function trimQuarantine(tables: SqliteTables, maxBytes: number): void {
   });
 }
 
+/** Copies the log aside; SQLite is about to cut it. Returns the name of the copy. */
+function keepLog(path: string, nowMs: number): string {
+  const aside = freeName(path, nowMs);
+  copyFileSync(`${path}-wal`, `${aside}-wal`);
+  forgetOldest(path);
+  return aside;
+}
+
 /** Renames the file with its WAL and index; returns the name it got. */
 function setAside(path: string, nowMs: number): string {
-  let aside = `${path}.corrupt-${nowMs}`;
-  for (let attempt = 1; existsSync(aside); attempt += 1) {
-    aside = `${path}.corrupt-${nowMs}-${attempt}`;
-  }
+  const aside = freeName(path, nowMs);
   for (const suffix of ["", "-wal", "-shm"]) {
     if (existsSync(path + suffix)) {
       renameSync(path + suffix, aside + suffix);
     }
   }
+  forgetOldest(path);
   return aside;
 }
 
-/** Copies what can be read, from the oldest block on until an error, then from the newest back. */
-function copyReadable(
-  aside: string,
-  target: SqliteTables,
-): { readonly account: Account; readonly nextBlock: number } {
-  let source: SqliteTables;
-  try {
-    source = openTables(aside, { isDurable: false, isChecked: false });
-  } catch (error) {
-    if (error instanceof SqliteError || error instanceof DataError) {
-      return { account: new Account(), nextBlock: 1 };
-    }
-    throw error;
+function freeName(path: string, nowMs: number): string {
+  let name = `${path}.corrupt-${nowMs}`;
+  for (let attempt = 1; existsSync(name) || existsSync(`${name}-wal`); attempt += 1) {
+    name = `${path}.corrupt-${nowMs}-${attempt}`;
   }
-  using _closing = source;
-  const account = readable(() => Account.fromRows(source.readCounters())) ?? new Account();
-  const forward = copyBlocks(source, target, 0, (id) => source.nextId(id));
-  const backward = forward.isComplete
-    ? forward
-    : copyBlocks(source, target, Number.MAX_SAFE_INTEGER, (id) => {
-        const previous = source.previousId(id);
-        return previous !== undefined && previous > forward.last ? previous : undefined;
-      });
-  target.database.transaction(() => copyQuarantine(source, target));
-  return { account, nextBlock: Math.max(account.nextBlock, forward.highest, backward.highest) };
+  return name;
 }
 
-/** Follows `step` from `from` and copies each block; stops where the source cannot be read. */
-function copyBlocks(
-  source: SqliteTables,
-  target: SqliteTables,
-  from: number,
-  step: (id: number) => number | undefined,
-): { readonly last: number; readonly highest: number; readonly isComplete: boolean } {
-  let last = from;
-  let highest = 1;
-  for (;;) {
-    let outcome: "more" | "end" | "damaged" = "more";
-    target.database.transaction(() => {
-      for (let count = 0; count < COPY_BLOCKS && outcome === "more"; count += 1) {
-        const id = readable(() => step(last) ?? 0);
-        if (id === undefined || id === 0) {
-          outcome = id === 0 ? "end" : "damaged";
-          return;
-        }
-        last = id;
-        highest = Math.max(highest, id + 1);
-        copyBlock(source, target, id);
-      }
-    });
-    if (outcome !== "more") {
-      return { last, highest, isComplete: outcome === "end" };
+/** Files set aside must not fill the disk: the newest stay. */
+function forgetOldest(path: string): void {
+  const folder = dirname(path);
+  const names = [
+    ...new Set(
+      readdirSync(folder)
+        .filter((name) => name.startsWith(`${basename(path)}.corrupt-`))
+        .map((name) => name.replace(/-(wal|shm)$/, "")),
+    ),
+  ];
+  for (const name of names.sort().slice(0, -MAX_SET_ASIDE)) {
+    for (const suffix of ["", "-wal", "-shm"]) {
+      rmSync(join(folder, name + suffix), { force: true });
     }
-  }
-}
-
-/** Copies one block with its bitmap; passes over one that cannot be read. */
-function copyBlock(source: SqliteTables, target: SqliteTables, id: number): void {
-  const row = readable(() => source.readBlock(id));
-  if (row === undefined) {
-    return;
-  }
-  target.insertBlock(row);
-  const done = readable(() => source.readBitmap(id));
-  const left = done === undefined ? undefined : readable(() => source.readLeft(id));
-  if (done !== undefined && left !== undefined) {
-    target.savePartial(left, done);
-  }
-}
-
-/** Copies the quarantine as far as it can be read. */
-function copyQuarantine(source: SqliteTables, target: SqliteTables): void {
-  let last = 0;
-  for (;;) {
-    const entry = readable(() => source.quarantine.next(last));
-    if (entry === undefined) {
-      return;
-    }
-    target.quarantine.add(entry);
-    last = entry.id;
-  }
-}
-
-/** What `read` returns; `undefined` when the damage reaches there. */
-function readable<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (isDamage(error)) {
-      return undefined;
-    }
-    throw error;
   }
 }

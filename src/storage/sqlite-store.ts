@@ -1,28 +1,27 @@
 import { SqliteError } from "#platform/sqlite";
 import { backoffMs } from "#sdk/backoff";
-import type { Clock } from "#sdk/clock";
 import { DataError, InvariantError, RejectedError, TransientError } from "#sdk/errors";
-import type { Logger } from "#sdk/logger";
 import { Account } from "./account.ts";
+import { type Fill, mustWait, requireRoom } from "./admission.ts";
 import { BlockReader } from "./block-reader.ts";
-import { type OpenBlock, Selection } from "./block-state.ts";
+import { type OpenBlock, select } from "./block-state.ts";
 import { type WriteResult, writePlan } from "./block-writer.ts";
+import { Compactor } from "./compactor.ts";
 import { Connection } from "./connection.ts";
 import { blockOf, indexOf } from "./cursor.ts";
 import { DropLog } from "./drop-log.ts";
-import type {
-  AppendOptions,
-  Cursor,
-  EventStore,
-  StorageSettings,
-  StoredRecord,
-  StoreStats,
-} from "./event-store.ts";
+import type { AppendOptions, Cursor, EventStore, StoredRecord, StoreStats } from "./event-store.ts";
 import { Expiry } from "./expiry.ts";
 import { GroupCommit } from "./group-commit.ts";
+import { Horizon } from "./horizon.ts";
+import { InFlight } from "./in-flight.ts";
 import { type CheckedBatch, checkBatch } from "./intake.ts";
+import { OLDEST_COUNTER } from "./oldest-counter.ts";
 import { quarantineBytes } from "./quarantine-table.ts";
-import { isDamage, type OpenedFile } from "./recovery.ts";
+import type { OpenedFile } from "./recovery.ts";
+import { Reserve, reserveBytes } from "./reserve.ts";
+import { isDamage } from "./salvage/copy-rows.ts";
+import { type SqliteStoreDeps, type SqliteStoreSettings, storeFile } from "./sqlite-settings.ts";
 import { Waiters } from "./waiters.ts";
 import { WritePlan } from "./write-plan.ts";
 
@@ -34,18 +33,6 @@ const REOPEN_AFTER_FAILURES = 5;
 /** A store that uses less and has more free than this gives the space back to the file system. */
 const SHRINK_BELOW_BYTES = 1024 * 1024;
 const SHRINK_FREE_BYTES = 16 * 1024 * 1024;
-
-/** With the quota worked out. */
-export interface SqliteStoreSettings extends StorageSettings {
-  readonly maxBytes: number;
-}
-
-/** What the store on disk needs. `path`: the database file, in a folder that exists. */
-export interface SqliteStoreDeps {
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly path: string;
-}
 
 /** The event store in a SQLite file; README.md says how. One object per file, one process per file. */
 export class SqliteStore implements EventStore {
@@ -59,9 +46,14 @@ export class SqliteStore implements EventStore {
   readonly #space = new Waiters();
   readonly #expiry: Expiry;
   readonly #connection: Connection;
+  readonly #compactor: Compactor;
+  readonly #reserve: Reserve;
+  readonly #horizon = new Horizon();
+  readonly #inFlight = new InFlight();
   #account = new Account();
   #saved: ReadonlyMap<string, number> = new Map();
   #usedBytes = 0;
+  #freeBytes = 0;
   #oldestTime: number | undefined;
   #failures = 0;
   #isClosed = false;
@@ -72,12 +64,9 @@ export class SqliteStore implements EventStore {
     this.#drops = new DropLog(deps.clock, deps.log);
     this.#group = new GroupCommit(deps.clock, settings.commitIntervalMs, () => this.#commit());
     this.#expiry = new Expiry(deps.clock, settings.ttlMs, () => this.#commit());
-    const file = {
-      path: deps.path,
-      isDurable: settings.durability === "durable",
-      quarantineBytes: quarantineBytes(settings.maxBytes),
-    };
-    this.#connection = new Connection(file, deps, {
+    this.#compactor = new Compactor(settings.ttlMs);
+    this.#reserve = new Reserve(deps.path, reserveBytes(settings.maxBytes));
+    this.#connection = new Connection(storeFile(deps.path, settings), deps, {
       adopt: (opened) => this.#adopt(opened),
       account: () => this.#account,
     });
@@ -86,8 +75,15 @@ export class SqliteStore implements EventStore {
   /** Opens or creates the file, and repairs it when needed. @throws TransientError when the disk refuses. */
   static open(settings: SqliteStoreSettings, deps: SqliteStoreDeps): SqliteStore {
     const store = new SqliteStore(settings, deps);
-    store.#connection.guarded("open the event store", () => store.#connection.tables());
-    return store;
+    try {
+      store.#connection.guarded("open the event store", () => store.#connection.tables());
+      store.#connection.noteQuota(settings.maxBytes);
+      store.#reserve.restore();
+      return store;
+    } catch (error) {
+      deps.lock?.[Symbol.dispose]();
+      throw error;
+    }
   }
 
   async append(
@@ -98,18 +94,16 @@ export class SqliteStore implements EventStore {
   ): Promise<void> {
     signal.throwIfAborted();
     this.#requireOpen();
-    const checked = this.#check(batch, count, options);
+    const checked = this.#admit(batch, count, options);
     if (count === 0 && options.collected === undefined) {
       return;
     }
-    this.#requireRoom(batch.length, options);
     // What follows the wait is synchronous: nobody else takes the room that was found.
-    while (this.#mustWait(batch.length)) {
+    while (mustWait(batch.length, this.#fill)) {
       await this.#space.wait(signal);
       this.#requireOpen();
     }
-    const { collected } = options;
-    const stored = this.#plan.append({ ...checked, collected }, signal);
+    const stored = this.#plan.append({ ...checked, ...options }, signal);
     this.#group.appended(count, options.urgent);
     await stored;
   }
@@ -123,10 +117,15 @@ export class SqliteStore implements EventStore {
       signal.throwIfAborted();
       this.#requireOpen();
       const records = this.#connection.guarded("read the event store", () =>
-        this.#collect(after, limit),
+        select(after, limit, {
+          open: (id) => this.#open(id),
+          nextId: (id) => this.#connection.tables().nextId(id),
+        }),
       );
       const last = records.at(-1);
       if (last !== undefined) {
+        this.#inFlight.delivered(records);
+        this.#compactor.delivered(blockOf(last.cursor));
         return { records, last: last.cursor };
       }
       await this.#arrived.wait(signal);
@@ -171,7 +170,9 @@ export class SqliteStore implements EventStore {
       bytes: this.#usedBytes,
       maxBytes: this.#settings.maxBytes,
       oldestTs: this.#oldestTime,
+      horizonMs: this.#horizon.estimate(this.#deps.clock.monotonicMs(), this.#usedShare),
       ledger: this.#account.ledger,
+      marks: this.#account.marks,
     };
   }
 
@@ -188,6 +189,7 @@ export class SqliteStore implements EventStore {
     this.#arrived.fail(closed);
     this.#space.fail(closed);
     this.#connection.close({ checkpoint: true });
+    this.#deps.lock?.[Symbol.dispose]();
     this.#reader.reset();
   }
 
@@ -201,65 +203,29 @@ export class SqliteStore implements EventStore {
     await committed;
   }
 
-  #check(batch: Uint8Array, count: number, options: AppendOptions): CheckedBatch {
+  /** The batch when it may come in; counts it when it may not. @throws RejectedError */
+  #admit(batch: Uint8Array, count: number, options: AppendOptions): CheckedBatch {
     try {
-      return checkBatch(batch, count, options.values);
+      const checked = checkBatch(batch, count, options.values);
+      requireRoom(batch.length, this.#fill);
+      return checked;
     } catch (error) {
       if (error instanceof RejectedError) {
-        this.#refuse(options, error.reason);
+        this.#plan.refuse(options.values, options.collected, error.reason);
+        this.#group.within(COUNT_DELAY_MS);
       }
       throw error;
     }
   }
 
-  /** @throws RejectedError reason `store-full` when the batch cannot be taken, at this time or ever. */
-  #requireRoom(bytes: number, options: AppendOptions): void {
+  get #usedShare(): number {
+    return this.#usedBytes / this.#settings.maxBytes;
+  }
+
+  get #fill(): Fill {
     const { maxBytes, whenFull } = this.#settings;
-    const isFull = bytes > 0 && this.#usedBytes >= maxBytes;
-    if (bytes > maxBytes || (whenFull === "drop-newest" && isFull)) {
-      this.#refuse(options, "store-full");
-      throw new RejectedError(
-        `Cannot store ${bytes} bytes: ${this.#usedBytes} of ${maxBytes} are in use`,
-        { reason: "store-full" },
-      );
-    }
-  }
-
-  /** Beside others a batch counts with its text, which is more than it will take; alone it may pass the limit. */
-  #mustWait(bytes: number): boolean {
-    const { maxBytes, whenFull } = this.#settings;
-    const othersBytes = this.#plan.appendBytes;
-    const takenBytes = this.#usedBytes + (othersBytes > 0 ? othersBytes + bytes : 1);
-    return whenFull === "wait" && bytes > 0 && takenBytes > maxBytes;
-  }
-
-  #refuse(options: AppendOptions, reason: string): void {
-    this.#plan.refuse(options.values, options.collected, reason);
-    this.#group.within(COUNT_DELAY_MS);
-  }
-
-  #collect(
-    after: Cursor,
-    limit: { readonly records: number; readonly bytes: number },
-  ): readonly StoredRecord[] {
-    const selection = new Selection(limit);
-    let id = blockOf(after);
-    const started = id === 0 ? undefined : this.#open(id);
-    if (started !== undefined) {
-      selection.take(started, indexOf(after) + 1);
-    }
-    while (!selection.isFull) {
-      const next = this.#connection.tables().nextId(id);
-      if (next === undefined) {
-        break;
-      }
-      id = next;
-      const block = this.#open(id);
-      if (block !== undefined) {
-        selection.take(block, 0);
-      }
-    }
-    return selection.records;
+    const waitingBytes = this.#plan.appendBytes;
+    return { usedBytes: this.#usedBytes, maxBytes, waitingBytes, whenFull };
   }
 
   /** The block for reading; `undefined` when it is gone or cannot be read, which is then dropped with the next commit. */
@@ -273,7 +239,7 @@ export class SqliteStore implements EventStore {
       if (!(error instanceof DataError)) {
         throw error;
       }
-      this.#plan.lost.add(id);
+      this.#plan.lost.set(id, error.message);
       this.#group.within(0);
       this.#deps.log.error("A block of the event store is damaged; its records are lost", {
         block: id,
@@ -292,6 +258,9 @@ export class SqliteStore implements EventStore {
       this.#space.wake(); // Those whose batch was here may have given up.
       return;
     }
+    if (!this.#reserve.allows(this.#plan.appendBytes, this.#freeBytes)) {
+      this.#plan.failAppends(new TransientError("The disk of the event store is full"));
+    }
     try {
       const tables = this.#connection.tables();
       const draft = this.#account.draft();
@@ -302,6 +271,7 @@ export class SqliteStore implements EventStore {
           nowMs: clock.now(),
           isExpired: (time) => this.#expiry.isExpired(time),
           quarantineBytes: quarantineBytes(maxBytes),
+          isInFlight: (id) => this.#inFlight.has(id),
           evictAboveBytes: whenFull === "drop-oldest" ? maxBytes : undefined,
           saved: this.#saved,
         }),
@@ -317,16 +287,17 @@ export class SqliteStore implements EventStore {
   /** Memory follows the disk, then those who wait go on. */
   #committed(draft: Account, result: WriteResult): void {
     this.#account = draft;
-    this.#saved = new Map(draft.rows());
+    this.#saved = new Map([...draft.rows(), [OLDEST_COUNTER, result.oldestId]]);
     this.#usedBytes = result.usedBytes;
+    this.#freeBytes = result.freeBytes;
     this.#oldestTime = result.oldestTime;
     for (const { id, text } of result.inserted) {
       this.#reader.written(id, text);
+      this.#compactor.inserted(id, text.length);
     }
     this.#plan.settle();
-    for (const id of result.removed) {
-      this.#reader.gone(id);
-    }
+    this.#forget(result.removed);
+    this.#horizon.add(this.#deps.clock.monotonicMs(), this.#usedShare);
     if (this.#failures > 0) {
       this.#deps.log.info("The event store can be written again", { failures: this.#failures });
       this.#failures = 0;
@@ -340,12 +311,35 @@ export class SqliteStore implements EventStore {
       this.#arrived.wake();
     }
     this.#space.wake();
+    if (this.#reserve.isSpent) {
+      this.#connection.rewind(); // What was released is room in the file, and the log's own is used again.
+    } else {
+      this.#compact();
+    }
     this.#expiry.watch(this.#oldestTime);
     if (result.hasMoreToDrop) {
       this.#group.within(0);
     }
     if (result.freeBytes > SHRINK_FREE_BYTES && result.usedBytes < SHRINK_BELOW_BYTES) {
       this.#connection.shrink();
+    }
+  }
+
+  #forget(ids: readonly number[]): void {
+    for (const id of ids) {
+      this.#reader.gone(id);
+      this.#compactor.gone(id);
+      this.#inFlight.gone(id);
+    }
+  }
+
+  #compact(): void {
+    const merged = this.#compactor.attempt(this.#connection.tables(), this.#account);
+    if (merged !== undefined) {
+      this.#account = merged.account;
+      this.#saved = new Map([...this.#saved, ["held/blocks", merged.account.blocks]]);
+      this.#usedBytes = merged.usedBytes;
+      this.#forget(merged.removed);
     }
   }
 
@@ -357,6 +351,10 @@ export class SqliteStore implements EventStore {
       return;
     }
     this.#failures += 1;
+    if (error instanceof SqliteError && error.code === "SQLITE_FULL") {
+      this.#reserve.spend();
+      this.#connection.rewind();
+    }
     const refused = new TransientError("Cannot write to the event store", { cause: error });
     if (isDamage(error)) {
       this.#connection.repair(error);
@@ -379,6 +377,7 @@ export class SqliteStore implements EventStore {
     this.#usedBytes = tables.size().usedBytes;
     this.#oldestTime = tables.oldest()?.time;
     this.#reader.reset();
+    this.#compactor.reset();
     this.#plan.forgetMissing((id) => tables.readLeft(id) !== undefined);
     this.#expiry.watch(this.#oldestTime);
     if (this.#hasToDrop()) {

@@ -1,7 +1,9 @@
 import type { Database, SqlRow, Statement } from "#platform/sqlite";
 import { DataError } from "#sdk/errors";
 import type { CounterRow } from "./account.ts";
+import { DamagedTable } from "./damaged-table.ts";
 import { QuarantineTable } from "./quarantine-table.ts";
+import { QUOTA_COUNTER } from "./quota-counter.ts";
 import { readBlob, readInteger, readText } from "./row-decoders.ts";
 
 /** Size of a page: a commit writes whole pages to the WAL. */
@@ -34,6 +36,7 @@ export class SqliteTables implements Disposable {
   readonly #insert: Statement<SqlRow>;
   readonly #delete: Statement<SqlRow>;
   readonly #read: Statement<BlockRow>;
+  readonly #readBytes: Statement<Uint8Array>;
   readonly #next: Statement<number>;
   readonly #last: Statement<number>;
   readonly #oldest: Statement<BlockSummary>;
@@ -46,6 +49,7 @@ export class SqliteTables implements Disposable {
   readonly #saveCounter: Statement<SqlRow>;
   readonly #addToCounter: Statement<SqlRow>;
   readonly quarantine: QuarantineTable;
+  readonly damaged: DamagedTable;
   readonly #pages: Statement<number>;
   readonly #freePages: Statement<number>;
 
@@ -63,6 +67,10 @@ export class SqliteTables implements Disposable {
     this.#read = database.prepare(
       "SELECT id, time, records, value_count, data FROM blocks WHERE id = ?",
       (row) => ({ ...readSummary(row), data: readBlob(row, "data") }),
+    );
+    this.#readBytes = database.prepare(
+      "SELECT data FROM blocks WHERE id = ? AND typeof(data) = 'blob'",
+      (row) => readBlob(row, "data"),
     );
     this.#next = database.prepare("SELECT id FROM blocks WHERE id > ? ORDER BY id LIMIT 1", readId);
     this.#last = database.prepare(
@@ -98,6 +106,7 @@ export class SqliteTables implements Disposable {
       "INSERT INTO counters(name, value) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = value + excluded.value",
     );
     this.quarantine = new QuarantineTable(database);
+    this.damaged = new DamagedTable(database);
     this.#pages = database.prepare("PRAGMA page_count", (row) => readInteger(row, "page_count"));
     this.#freePages = database.prepare("PRAGMA freelist_count", (row) =>
       readInteger(row, "freelist_count"),
@@ -123,6 +132,11 @@ export class SqliteTables implements Disposable {
   /** The block, done records included. */
   readBlock(id: number): BlockRow | undefined {
     return this.#read.get(id);
+  }
+
+  /** The bytes of a block whatever else its row holds; `undefined` when it has none. */
+  readBytes(id: number): Uint8Array | undefined {
+    return this.#readBytes.get(id);
   }
 
   /** Which records of the block are done; `undefined` when none is. */
@@ -177,6 +191,15 @@ export class SqliteTables implements Disposable {
     this.#saveCounter.run(name, value);
   }
 
+  /** Writes down the quota for those who look into the file, unless it is there. */
+  noteQuota(maxBytes: number): void {
+    if (
+      !this.readCounters().some(([name, value]) => name === QUOTA_COUNTER && value === maxBytes)
+    ) {
+      this.saveCounter(QUOTA_COUNTER, maxBytes);
+    }
+  }
+
   /** Adds to a counter that is no part of the account. */
   addToCounter(name: string, by: number): void {
     this.#addToCounter.run(name, by);
@@ -192,6 +215,11 @@ export class SqliteTables implements Disposable {
   /** Writes the WAL back into the file and cuts it to nothing. */
   checkpoint(): void {
     this.database.query("PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+
+  /** Writes the WAL back into the file; it keeps its size and is written from the front again. */
+  rewind(): void {
+    this.database.query("PRAGMA wal_checkpoint(RESTART)");
   }
 
   /** Gives free pages back to the file system. Costs as much as the store holds. */

@@ -3,6 +3,7 @@ import type { CollectedCounts } from "#sdk/ledger";
 import { Account } from "./account.ts";
 import type { BatchCounts, BatchPiece } from "./batch-scan.ts";
 import type { BlockState } from "./block-state.ts";
+import type { Mark } from "./event-store.ts";
 
 /** A batch on its way to the disk. */
 export interface BatchToStore {
@@ -10,7 +11,8 @@ export interface BatchToStore {
   readonly counts: BatchCounts;
   /** Length of the text. */
   readonly bytes: number;
-  readonly collected: CollectedCounts | undefined;
+  readonly collected?: CollectedCounts | undefined;
+  readonly mark?: Mark | undefined;
 }
 
 /** Somebody who waits for the next commit. */
@@ -34,8 +36,8 @@ export class WritePlan {
   appendBytes = 0;
   readonly dirty = new Set<BlockState>();
   quarantined: QuarantinedRecord[] = [];
-  /** Blocks that cannot be read: they go, and what was left in them is `dropped(corruption)`. */
-  readonly lost = new Set<number>();
+  /** Blocks that cannot be read, and why: they go, and what was left in them is `dropped(corruption)`. */
+  readonly lost = new Map<number, string>();
   /** What was counted without a batch, as an account of its own. */
   counted = new Account();
   hasCounts = false;

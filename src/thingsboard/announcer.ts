@@ -1,12 +1,12 @@
-import { backoffMs, REFUSED_RETRY_MS } from "#sdk/backoff";
+import { backoffMs } from "#sdk/backoff";
 import type { Clock } from "#sdk/clock";
 import type { Logger } from "#sdk/logger";
 import type { Alarm } from "./alarm.ts";
 import type { Backlog } from "./backlog.ts";
 import type { Device } from "./device.ts";
-import type { RateWindow } from "./limits.ts";
 import type { Delivery } from "./outstanding.ts";
 import { connectPayload } from "./payloads.ts";
+import type { QuietChildren } from "./quiet-children.ts";
 import { classifyPuback, reasonText } from "./reasons.ts";
 import type { Session } from "./session.ts";
 import { GATEWAY_CONNECT } from "./topics.ts";
@@ -19,9 +19,10 @@ const QUIET_WINDOW = 4;
 const QUIET_SHARE = 0.5;
 const ANNOUNCEMENT_COST = 2;
 
-/** Connections lost in a row during its announcement make a device a suspect; its pause grows up to this many minutes. */
+/** Connections lost in a row during its announcement make a device a suspect; its pause grows by 20 s up to so many times that. */
 const SUSPECT_AFTER = 3;
-const MAX_SUSPENSIONS = 10;
+const MAX_SUSPENSIONS = 30;
+const SUSPENSION_MS = 20_000;
 
 /** What an announcer needs. */
 export interface AnnouncerHost {
@@ -31,6 +32,7 @@ export interface AnnouncerHost {
   readonly log: Logger;
   readonly alarm: Alarm;
   readonly platformName: (local: string) => string;
+  readonly quietChildren: QuietChildren;
   /** Called when a device can be sent to, or cannot any more. */
   readonly changed: () => void;
 }
@@ -56,12 +58,14 @@ export class Announcer {
   reset(): void {
     this.#inFlight = 0;
     this.#suspectAsked = false;
+    this.#host.quietChildren.reset();
     this.#quiet.clear();
     this.#refused.clear();
     for (const device of this.#host.backlog.devices) {
       if (device.isOwn) {
         continue;
       }
+      device.announcedAs = undefined;
       if (device.losses >= SUSPECT_AFTER) {
         this.#suspend(device);
       } else {
@@ -86,8 +90,21 @@ export class Announcer {
   remove(device: Device): void {
     device.known = false;
     device.announcement = "none";
+    this.#host.quietChildren.remove(device);
     this.#quiet.delete(device);
     this.#refused.delete(device);
+    this.#host.backlog.place(device);
+  }
+
+  /** Announces the device once more, because its session has another name than the platform gives it. */
+  reopen(device: Device): void {
+    device.announcedAs = undefined;
+    device.announcement = "none";
+    this.#refused.delete(device);
+    this.#host.quietChildren.remove(device);
+    if (device.known) {
+      this.#quiet.add(device);
+    }
     this.#host.backlog.place(device);
   }
 
@@ -98,6 +115,9 @@ export class Announcer {
     let suspect: Device | undefined;
     for (const device of backlog.waiting) {
       if (this.#suspectAsked || this.#inFlight >= URGENT_WINDOW || !session.hasRoom) {
+        return;
+      }
+      if (!this.#isAffordable()) {
         return;
       }
       if (device.losses === 0) {
@@ -111,6 +131,16 @@ export class Announcer {
     } else {
       this.#announceAlone(suspect);
     }
+  }
+
+  /** Whether the limits allow an announcement at this moment; asks for a wake-up when not. Answers to calls go first. */
+  #isAffordable(): boolean {
+    const { alarm, clock, session } = this.#host;
+    const delayMs = session.rates.devices.regular.delayMs(ANNOUNCEMENT_COST);
+    if (delayMs > 0) {
+      alarm.at(clock.monotonicMs() + delayMs);
+    }
+    return delayMs === 0 && !session.hasWaiting;
   }
 
   #pumpQuiet(): void {
@@ -128,7 +158,12 @@ export class Announcer {
         alarm.at(this.#nextQuietMs);
         return;
       }
-      this.#nextQuietMs = nowMs + quietIntervalMs(session.limits.devices.messages);
+      if (!this.#isAffordable()) {
+        return;
+      }
+      this.#nextQuietMs =
+        nowMs +
+        (1000 * ANNOUNCEMENT_COST) / (session.rates.devices.regular.perSecond * QUIET_SHARE);
       if (device.losses === 0) {
         this.#announce(device);
       } else {
@@ -165,15 +200,17 @@ export class Announcer {
 
   #announce(device: Device): void {
     const { backlog, platformName, session } = this.#host;
-    const payload = connectPayload(platformName(device.name), device.type);
+    const name = platformName(device.name);
     this.#quiet.delete(device);
+    device.announcedAs = name;
     device.announcement = "asked";
     backlog.place(device);
     this.#inFlight += 1;
-    session.send(GATEWAY_CONNECT, payload, this.#delivery(device));
+    session.rates.devices.regular.take(ANNOUNCEMENT_COST);
+    session.send(GATEWAY_CONNECT, connectPayload(name, device.type), this.#delivery(device, name));
   }
 
-  #delivery(device: Device): Delivery {
+  #delivery(device: Device, name: string): Delivery {
     let waits = true;
     const settle = (): void => {
       this.#inFlight -= waits ? 1 : 0;
@@ -185,6 +222,9 @@ export class Announcer {
         settle();
         if (!device.known && device.queued === 0 && device.held === 0) {
           return; // Taken out meanwhile.
+        }
+        if (device.announcedAs !== name) {
+          return; // It has another name meanwhile.
         }
         if (classifyPuback(code) === "accepted") {
           this.#accepted(device);
@@ -210,6 +250,7 @@ export class Announcer {
     device.refusals = 0;
     device.losses = 0;
     device.announcement = "announced";
+    this.#host.quietChildren.active(device);
     this.#refused.delete(device);
     this.#host.backlog.place(device);
     this.#host.changed();
@@ -225,7 +266,7 @@ export class Announcer {
       });
     }
     device.announcement = "refused";
-    device.retryAtMs = clock.monotonicMs() + times * REFUSED_RETRY_MS;
+    device.retryAtMs = clock.monotonicMs() + times * SUSPENSION_MS;
     this.#refused.add(device);
   }
 
@@ -241,14 +282,4 @@ export class Announcer {
     backlog.place(device);
     changed();
   }
-}
-
-/** Milliseconds between two quiet announcements, so that the tightest message limit keeps half its budget. */
-function quietIntervalMs(limits: readonly RateWindow[]): number {
-  let intervalMs = 0;
-  for (const { capacity, seconds } of limits) {
-    const each = (seconds * 1000 * ANNOUNCEMENT_COST) / (capacity * QUIET_SHARE);
-    intervalMs = Math.max(intervalMs, each);
-  }
-  return intervalMs;
 }

@@ -2,7 +2,7 @@ import type { Cursor, StoredRecord } from "../storage/event-store.ts";
 import { Device, type Item, LANES, type Lane, laneOf } from "./device.ts";
 
 // What is read ahead of the platform's acknowledgements, at most.
-const MAX_BACKLOG_RECORDS = 20_000;
+const MAX_BACKLOG_RECORDS = 10_000;
 const MAX_BACKLOG_BYTES = 2 * 1024 * 1024;
 
 /** ThingsBoard opens no device with a longer name. */
@@ -174,8 +174,9 @@ export class Backlog {
     this.swap(record, parts);
   }
 
-  /** Counts the parts of a record instead of the record. */
+  /** Counts the parts of a record instead of the record, for which a late PUBACK counts no more. */
   swap(record: Item, parts: readonly Item[]): void {
+    record.done = true;
     this.forget(record);
     for (const part of parts) {
       this.#records += 1;
@@ -201,7 +202,7 @@ export class Backlog {
     const { kind, cursor, json, values } = record;
     const bytes = Buffer.byteLength(json);
     const queue = device.queue(laneOf(kind));
-    queue.push({ cursor, json, bytes, values, whole: undefined, done: false });
+    queue.push({ cursor, json, bytes, values, points: values, whole: undefined, done: false });
     device.queuedBytes += bytes;
     device.known = true;
     this.#records += 1;

@@ -66,7 +66,8 @@ export class Connection implements LinkListener {
   /** Takes the link over and begins to ping. */
   attach(link: MqttLink, keepAliveSeconds: number): void {
     this.#link = link;
-    this.#pingLater(keepAliveSeconds * 1000 * KEEP_ALIVE_SHARE);
+    const seconds = link.properties.serverKeepAlive ?? keepAliveSeconds;
+    this.#pingLater(seconds * 1000 * KEEP_ALIVE_SHARE);
   }
 
   /** Publishes with QoS 1. */

@@ -29,6 +29,8 @@ export interface Item {
   /** UTF-8 bytes of `json`. */
   readonly bytes: number;
   readonly values: number;
+  /** Values as the platform's limits count them; a part has its own, while `values` is that of the record. */
+  readonly points: number;
   /** Set for a part of a record that was too large. */
   readonly whole: Whole | undefined;
   /** Acknowledged or set aside: whatever still carries it must not count it again. */
@@ -53,6 +55,8 @@ export class Device {
   /** Refused pieces with its records that will be sent again: later records wait. */
   held = 0;
   announcement: Announcement;
+  /** The platform's name under which it was announced last. */
+  announcedAs: string | undefined;
   /** Consecutive refusals of the announcement. */
   refusals = 0;
   /** Consecutive connections that ended while its announcement was under way. */

@@ -1,6 +1,6 @@
 import { REFUSED_RETRY_MS } from "#sdk/backoff";
 import type { Clock } from "#sdk/clock";
-import { TransientError } from "#sdk/errors";
+import { assert, TransientError } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
 import {
   ConnectRefused,
@@ -9,32 +9,58 @@ import {
   MqttLink,
   type ProtocolVersion,
 } from "./link.ts";
+import { type Identity, Provisioner } from "./provisioning.ts";
 import { isCredentialsCode, isVersionCode, reasonText } from "./reasons.ts";
 import type { SessionSettings } from "./settings.ts";
-import { type Endpoint, openSocket, resolve } from "./transport.ts";
+import { type Endpoint, type Lookup, openSocket, resolve } from "./transport.ts";
 
 /** Connections that keep to MQTT 3.1.1 before MQTT 5 is tried again: after a plain refusal, and after a mere hang-up. */
 const KEEP_AFTER_REFUSAL = 10;
 const KEEP_AFTER_HANGUP = 2;
+/** Longest time for the socket, and again for CONNACK. */
+const STEP_TIMEOUT_MS = 10_000;
+/** The same while there is another address to try; after three failures the line may be slow, not the server away. */
+const SHORT_STEP_MS = 4000;
+const SHORT_STEPS = 3;
 
 /** What a dialer needs. */
 export interface DialerHost {
   readonly clock: Clock;
   readonly log: Logger;
+  readonly lookup?: Lookup;
 }
 
-/** Opens connections: hosts and their addresses in turn, MQTT 5 first, 3.1.1 where the server refuses that. */
+/** One connection to open. */
+interface Dial {
+  readonly endpoint: Endpoint;
+  readonly identity: Identity;
+  readonly listener: LinkListener;
+}
+
+/**
+ * Opens connections: hosts and their addresses in turn, MQTT 5 first, 3.1.1 where the server refuses that. Without
+ * credentials it asks the platform for them first.
+ */
 export class Dialer {
   readonly #settings: SessionSettings;
   readonly #host: DialerHost;
   #queue: readonly Endpoint[] = [];
   #hostIndex = 0;
+  /** Whether there is another address to try when one does not answer. */
+  #isOneOfSeveral: boolean;
+  /** Connections that failed since the last one that did not. */
+  #failures = 0;
+  readonly #provisioner: Provisioner | undefined;
   /** Connections that still begin with 3.1.1, by host. */
   readonly #keep311 = new Map<string, number>();
 
   constructor(settings: SessionSettings, host: DialerHost) {
     this.#settings = settings;
     this.#host = host;
+    this.#isOneOfSeveral = settings.hosts.length > 1;
+    const { credentials, tls } = settings;
+    this.#provisioner =
+      credentials.kind === "provisioning" ? new Provisioner(credentials, tls, host) : undefined;
   }
 
   /** The next address to try: each host's addresses, then the next host's, round and round. @throws TransientError */
@@ -46,7 +72,12 @@ export class Dialer {
         throw new TransientError("No host of the platform is configured");
       }
       this.#hostIndex += 1;
-      this.#queue = await resolve(target, this.#host.clock, signal);
+      // A proxy looks names up itself, perhaps better than we can.
+      this.#queue =
+        this.#settings.proxy === undefined
+          ? await resolve(target, this.#host, signal)
+          : [{ ...target, address: target.host }];
+      this.#isOneOfSeveral = hosts.length > 1 || this.#queue.length > 1;
     }
     const [endpoint, ...rest] = this.#queue;
     if (endpoint === undefined) {
@@ -58,46 +89,66 @@ export class Dialer {
 
   /**
    * Opens a connection to one address, up to CONNACK.
-   * @throws TransientError in words; with `retryAfterMs` 60 s when the credentials are refused.
+   * @throws TransientError in words; with `retryAfterMs` 60 s when the credentials, or the request for some, are refused.
    */
   async open(endpoint: Endpoint, listener: LinkListener, signal: AbortSignal): Promise<MqttLink> {
-    const kept = this.#keep311.get(endpoint.host) ?? 0;
+    this.#failures += 1;
+    const identity = await this.#identity(endpoint, signal);
+    const link = await this.#dial({ endpoint, identity, listener }, signal);
+    this.#failures = 0;
+    return link;
+  }
+
+  async #identity(endpoint: Endpoint, signal: AbortSignal): Promise<Identity> {
+    const { credentials, tls } = this.#settings;
+    if (credentials.kind !== "provisioning") {
+      return { credentials, tls };
+    }
+    assert(this.#provisioner !== undefined, "without credentials there is a provisioner");
+    return await this.#provisioner.identity(
+      (identity, listener) => this.#dial({ endpoint, identity, listener }, signal),
+      signal,
+    );
+  }
+
+  async #dial(dial: Dial, signal: AbortSignal): Promise<MqttLink> {
+    const { host } = dial.endpoint;
+    const kept = this.#keep311.get(host) ?? 0;
     if (kept > 0) {
-      this.#keep311.set(endpoint.host, kept - 1);
-      return await this.#attempt({ endpoint, version: 4, listener }, signal).catch(refuse);
+      this.#keep311.set(host, kept - 1);
+      return await this.#attempt(dial, 4, signal).catch(refuse);
     }
     try {
-      return await this.#attempt({ endpoint, version: 5, listener }, signal);
+      return await this.#attempt(dial, 5, signal);
     } catch (error) {
       const hangup = error instanceof ConnectUnanswered;
       if (!hangup && !(error instanceof ConnectRefused && isVersionCode(error.code))) {
         return refuse(error);
       }
-      const link = await this.#attempt({ endpoint, version: 4, listener }, signal).catch(refuse);
-      this.#keep311.set(endpoint.host, hangup ? KEEP_AFTER_HANGUP : KEEP_AFTER_REFUSAL);
+      const link = await this.#attempt(dial, 4, signal).catch(refuse);
+      this.#keep311.set(host, hangup ? KEEP_AFTER_HANGUP : KEEP_AFTER_REFUSAL);
       this.#host.log.warn(
         "The server does not accept MQTT 5: using 3.1.1, which cannot tell why it refuses data",
-        { host: endpoint.host },
+        { host },
       );
       return link;
     }
   }
 
-  async #attempt(
-    attempt: {
-      readonly endpoint: Endpoint;
-      readonly version: ProtocolVersion;
-      readonly listener: LinkListener;
-    },
-    signal: AbortSignal,
-  ): Promise<MqttLink> {
+  async #attempt(dial: Dial, version: ProtocolVersion, signal: AbortSignal): Promise<MqttLink> {
     const { clock } = this.#host;
-    const { credentials, keepAliveSeconds, tls } = this.#settings;
-    const socket = await openSocket(attempt.endpoint, tls, clock, signal);
+    const { credentials, tls } = dial.identity;
+    const { keepAliveSeconds, proxy } = this.#settings;
+    const isShort = this.#isOneOfSeveral && this.#failures <= SHORT_STEPS;
+    const timeoutMs = isShort ? SHORT_STEP_MS : STEP_TIMEOUT_MS;
+    const socket = await openSocket(
+      { endpoint: dial.endpoint, tls, proxy, clock, timeoutMs },
+      signal,
+    );
     return await MqttLink.open(
       socket,
-      { version: attempt.version, credentials, keepAliveSeconds, clock },
-      attempt.listener,
+      { version, credentials, keepAliveSeconds, clock, timeoutMs },
+      dial.listener,
       signal,
     );
   }

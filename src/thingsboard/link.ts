@@ -32,6 +32,8 @@ export interface LinkListener {
 export interface ServerProperties {
   readonly receiveMaximum: number | undefined;
   readonly maximumPacketSize: number | undefined;
+  /** Longest silence the server allows, in seconds; goes before ours (MQTT 5 §3.2.2.3.14). 0: any. */
+  readonly serverKeepAlive: number | undefined;
 }
 
 /** What a CONNECT packet says. */
@@ -40,6 +42,8 @@ export interface LinkOptions {
   readonly credentials: Credentials;
   readonly keepAliveSeconds: number;
   readonly clock: Clock;
+  /** Longest wait for CONNACK, at most 30 s. */
+  readonly timeoutMs: number;
 }
 
 /** The server answered CONNECT with a refusal. */
@@ -58,7 +62,8 @@ export class ConnectUnanswered extends Error {
   override readonly name = "ConnectUnanswered";
 }
 
-const CONNACK_TIMEOUT_MS = 10_000;
+/** Of mqtt.js, by the wall clock: longer than our own deadline, which goes by the injected one. */
+const LIBRARY_TIMEOUT_MS = 60_000;
 const DISCONNECT_TIMEOUT_MS = 1000;
 const QOS_1 = { qos: 1 } as const;
 
@@ -87,7 +92,7 @@ export class MqttLink {
 
   /**
    * Sends CONNECT and waits for CONNACK. Owns the socket from here on, also when it throws.
-   * @throws ConnectRefused, ConnectUnanswered, TransientError when there is no answer in 10 s, or the signal's reason.
+   * @throws ConnectRefused, ConnectUnanswered, TransientError when there is no answer in time, or the signal's reason.
    */
   static async open(
     socket: Socket,
@@ -96,7 +101,7 @@ export class MqttLink {
     signal: AbortSignal,
   ): Promise<MqttLink> {
     const handshake = new Handshake(socket, options, listener);
-    const deadline = options.clock.deadline(CONNACK_TIMEOUT_MS, signal);
+    const deadline = options.clock.deadline(options.timeoutMs, signal);
     const onAbort = (): void => handshake.abort(deadline.reason);
     deadline.addEventListener("abort", onAbort, { once: true });
     try {
@@ -213,6 +218,7 @@ class Handshake {
       this.#answer.resolve({
         receiveMaximum: connack.properties?.receiveMaximum,
         maximumPacketSize: connack.properties?.maximumPacketSize,
+        serverKeepAlive: connack.properties?.serverKeepAlive,
       });
     });
     this.client.on("message", (topic, payload) => listener.message(topic, payload));
@@ -291,8 +297,7 @@ function clientOptions(options: LinkOptions): IClientOptions {
     clean: true,
     keepalive: options.keepAliveSeconds,
     reconnectPeriod: 0,
-    // Longer than our own deadline, which goes by the injected clock.
-    connectTimeout: 6 * CONNACK_TIMEOUT_MS,
+    connectTimeout: LIBRARY_TIMEOUT_MS,
     manualConnect: true,
     resubscribe: false,
     queueQoSZero: false,

@@ -2,6 +2,7 @@ import type { RecordKind } from "#sdk/batch";
 import type { Backlog } from "./backlog.ts";
 import { type Device, type Item, LANES, type Lane, type Whole } from "./device.ts";
 import { newPiece, type Piece, type PieceGroup } from "./piece.ts";
+import type { Cost, Meter } from "./rate-limit.ts";
 import { deviceOverhead, type SplitRecord, splitAttributes, splitTelemetry } from "./split.ts";
 
 /** A device's name on the platform as a JSON string, kept until it changes. */
@@ -17,16 +18,28 @@ export interface PackerHost {
   readonly platformName: (local: string) => string;
   /** A record of which nothing, or not everything, can be sent: no part of it is smaller than the limit. */
   readonly tooLarge: (item: Item) => void;
+  /** The limits of the gateway's own data, or of the devices behind it. */
+  readonly meter: (isOwn: boolean) => Meter;
+  /** Records wait until the meter has this much. */
+  readonly denied: (meter: Meter, cost: Cost) => void;
+}
+
+/** Data points that the limits let a device have in a draft, and the most that one record may ever have. */
+interface Room {
+  readonly points: number;
+  readonly largest: number;
 }
 
 /** Room around the list of devices. */
 const FRAME_BYTES = 2;
 
-/** Packs queued records into publishes: as many devices and moments as fit, each device's records in order. */
+/** Packs queued records into publishes: as many devices and moments as fit and the limits allow, each device's records in order. */
 export class Packer {
   readonly #backlog: Backlog;
   readonly #host: PackerHost;
   readonly #labels = new WeakMap<Device, Label>();
+  /** Whose limits allow no more during this call of `next`, so that a large record is not overtaken for ever. */
+  #denied = { own: false, devices: false };
 
   constructor(backlog: Backlog, host: PackerHost) {
     this.#backlog = backlog;
@@ -35,6 +48,7 @@ export class Packer {
 
   /** The next publish of at most `limitBytes`, its records taken out of their queues; `undefined` when nobody's turn has come. */
   next(limitBytes: number): Piece | undefined {
+    this.#denied = { own: false, devices: false };
     for (const lane of LANES) {
       const piece = this.#pack(lane, limitBytes);
       if (piece !== undefined) {
@@ -57,30 +71,33 @@ export class Packer {
     return label;
   }
 
-  /** A record in parts that fit beside the device's name; `undefined` when no part of it does. */
+  /** A record in parts that fit beside the device's name and into the limits; `undefined` when no part of it does. */
   split(device: Device, lane: Lane, item: Item, limitBytes: number): readonly Item[] | undefined {
-    const room = limitBytes - FRAME_BYTES - deviceOverhead(this.label(device).bytes);
+    const limit = {
+      // One more for the comma that `#fill` counts with each record.
+      bytes: limitBytes - FRAME_BYTES - 1 - deviceOverhead(this.label(device).bytes),
+      keys: this.#host.meter(device.isOwn).largest.points,
+    };
     let result: SplitRecord;
     try {
       result =
-        lane === "telemetry" ? splitTelemetry(item.json, room) : splitAttributes(item.json, room);
+        lane === "telemetry" ? splitTelemetry(item.json, limit) : splitAttributes(item.json, limit);
     } catch {
       return undefined; // Not JSON, and too large to find out from the platform: the caller sets it aside.
     }
     if (result.pieces.length === 0) {
       return undefined;
     }
-    const whole: Whole = {
-      cursor: item.cursor,
-      values: item.values,
-      pending: result.pieces.length,
-      reason: result.tooLarge.length > 0 ? "too-large" : undefined,
-    };
-    return result.pieces.map((json) => ({
-      cursor: item.cursor,
+    const { values, cursor } = item;
+    const whole: Whole = item.whole ?? { cursor, values, pending: 1, reason: undefined };
+    whole.pending += result.pieces.length - 1;
+    whole.reason ??= result.tooLarge.length > 0 ? "too-large" : undefined;
+    return result.pieces.map((json, index) => ({
+      cursor,
       json,
       bytes: Buffer.byteLength(json),
       values: 0,
+      points: result.counts[index] ?? 1,
       whole,
       done: false,
     }));
@@ -134,26 +151,66 @@ export class Packer {
     if (draft.names.has(label.json)) {
       return true; // Two local devices with one name on the platform: equal keys in one object would lose one.
     }
-    const items: Item[] = [];
-    const queue = device.queue(lane);
-    let bytes = device.isOwn ? 0 : deviceOverhead(label.bytes);
-    for (let item = queue.peek(); item !== undefined; item = queue.peek()) {
-      if (draft.bytes + bytes + item.bytes + 1 > draft.limitBytes) {
-        if (draft.groups.length > 0 || items.length > 0) {
-          draft.full = true;
-          break;
-        }
-        this.#splitHead(device, lane, draft.limitBytes);
-        continue;
-      }
-      this.#backlog.shift(device, lane);
-      items.push(item);
-      bytes += item.bytes + 1;
+    const room = this.#room(draft, device);
+    if (room === undefined) {
+      return !draft.full;
     }
-    if (items.length > 0) {
-      draft.add({ device, name: label.json, items }, bytes);
+    const group = new GroupDraft(device.isOwn ? 0 : deviceOverhead(label.bytes));
+    this.#draw(draft, group, { device, lane, room });
+    if (group.items.length > 0) {
+      draft.add({ device, name: label.json, items: group.items }, group);
     }
     return !draft.full;
+  }
+
+  /** Moves records of a device into its group, as many as the draft and the limits have room for. */
+  #draw(
+    draft: Draft,
+    group: GroupDraft,
+    from: { readonly device: Device; readonly lane: Lane; readonly room: Room },
+  ): void {
+    const { device, lane, room } = from;
+    const queue = device.queue(lane);
+    for (let item = queue.peek(); item !== undefined; item = queue.peek()) {
+      const isFirst = draft.groups.length === 0 && group.items.length === 0;
+      const fits = draft.bytes + group.bytes + item.bytes + 1 <= draft.limitBytes;
+      if (isFirst && (!fits || item.points > room.largest)) {
+        this.#splitHead(device, lane, draft.limitBytes);
+      } else if (fits && group.points + item.points <= room.points) {
+        this.#backlog.shift(device, lane);
+        group.add(item);
+      } else {
+        draft.full = !isFirst;
+        this.#deny(device, isFirst ? item.points : 0);
+        return;
+      }
+    }
+  }
+
+  /** What the limits let a device add to a draft; `undefined`, and said to the host, when that is nothing. */
+  #room(draft: Draft, device: Device): Room | undefined {
+    if (device.isOwn ? this.#denied.own : this.#denied.devices) {
+      return undefined;
+    }
+    const meter = this.#host.meter(device.isOwn);
+    const { messages, points } = meter.available;
+    if (messages > draft.groups.length && points > draft.points) {
+      return { points: points - draft.points, largest: meter.largest.points };
+    }
+    if (draft.groups.length > 0) {
+      draft.full = true;
+    } else {
+      this.#deny(device, 1);
+    }
+    return undefined;
+  }
+
+  /** Remembers that the limits allow a device nothing until there are so many data points; nothing to do for 0. */
+  #deny(device: Device, points: number): void {
+    if (points > 0) {
+      this.#denied[device.isOwn ? "own" : "devices"] = true;
+      this.#host.denied(this.#host.meter(device.isOwn), { messages: 1, points });
+    }
   }
 
   #splitHead(device: Device, lane: Lane, limitBytes: number): void {
@@ -161,7 +218,7 @@ export class Packer {
     if (item === undefined) {
       return;
     }
-    const parts = item.whole === undefined ? this.split(device, lane, item, limitBytes) : undefined;
+    const parts = this.split(device, lane, item, limitBytes);
     if (parts === undefined) {
       this.#host.tooLarge(item);
     } else {
@@ -171,12 +228,30 @@ export class Packer {
   }
 }
 
+/** The records of one device in a publish in the making. */
+class GroupDraft {
+  readonly items: Item[] = [];
+  bytes: number;
+  points = 0;
+
+  constructor(overheadBytes: number) {
+    this.bytes = overheadBytes;
+  }
+
+  add(item: Item): void {
+    this.items.push(item);
+    this.bytes += item.bytes + 1;
+    this.points += item.points;
+  }
+}
+
 /** A publish in the making. */
 class Draft {
   readonly limitBytes: number;
   readonly groups: PieceGroup[] = [];
   readonly names = new Set<string>();
   bytes = FRAME_BYTES;
+  points = 0;
   full = false;
 
   constructor(limitBytes: number) {
@@ -192,10 +267,11 @@ class Draft {
     return this.groups.length === 0 || (!this.isOwn && !device.isOwn);
   }
 
-  add(group: PieceGroup, bytes: number): void {
+  add(group: PieceGroup, size: { readonly bytes: number; readonly points: number }): void {
     this.groups.push(group);
     this.names.add(group.name);
-    this.bytes += bytes;
+    this.bytes += size.bytes;
+    this.points += size.points;
   }
 
   kind(lane: Lane): RecordKind {

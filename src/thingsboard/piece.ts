@@ -7,6 +7,7 @@ import {
   ownAttributes,
   ownTelemetry,
 } from "./payloads.ts";
+import type { Cost } from "./rate-limit.ts";
 
 /** The records of one device in a piece, in order. */
 export interface PieceGroup {
@@ -82,6 +83,22 @@ export function itemCount(piece: Piece): number {
     count += group.items.length;
   }
   return count;
+}
+
+/** Whether a piece is the gateway's own data, which has its own limits. */
+export function isOwnPiece(piece: Piece): boolean {
+  return piece.kind === "gateway-telemetry" || piece.kind === "gateway-attributes";
+}
+
+/** What a piece costs: a message for each device in it, and its values. */
+export function costOf(piece: Piece): Cost {
+  let points = 0;
+  for (const group of piece.groups) {
+    for (const item of group.items) {
+      points += item.points;
+    }
+  }
+  return { messages: piece.groups.length, points };
 }
 
 /** The JSON text to publish. */

@@ -5,12 +5,14 @@ import type { Cursor, EventStore } from "../storage/event-store.ts";
 import { Alarm } from "./alarm.ts";
 import { Announcer } from "./announcer.ts";
 import { Backlog } from "./backlog.ts";
-import { type Item, laneOf } from "./device.ts";
+import type { Item } from "./device.ts";
 import type { LinkEnd } from "./link.ts";
 import { Packer } from "./packer.ts";
 import { disconnectPayload } from "./payloads.ts";
-import { divide, newPiece, openGroups, openItems, type Piece, payloadOf } from "./piece.ts";
+import { QuietChildren } from "./quiet-children.ts";
+import { Reader } from "./reader.ts";
 import { Releaser } from "./releaser.ts";
+import { Resender } from "./resender.ts";
 import type { Session, SessionUser } from "./session.ts";
 import { GATEWAY_DISCONNECT } from "./topics.ts";
 import { Window } from "./window.ts";
@@ -45,8 +47,17 @@ export interface SenderStats {
   readonly backlogBytes: number;
 }
 
-/** The backlog is asked for room again after this long when a record that cannot be sent takes it all. */
-const RELIEF_MS = 1000;
+/** What a watchdog looks at; plain data. */
+export interface SenderProgress {
+  /** Monotonic milliseconds of the last data publish that the platform has taken; `undefined` before the first. */
+  readonly lastAckMs: number | undefined;
+  /** Records that are in memory and without a PUBACK. */
+  readonly waiting: number;
+  /** Nothing is sent on purpose: a rate limit, a pause the platform asked for, or a stop that is under way. */
+  readonly paused: boolean;
+  /** How long records wait on an open link without any being taken, although nothing pauses; 0 when that is not so. */
+  readonly stalledMs: number;
+}
 
 /** Acknowledged records that the store has yet to confirm, at most. */
 const MAX_UNCONFIRMED = 100_000;
@@ -68,11 +79,14 @@ export class Sender implements SessionUser {
   #acknowledgedRecords = 0;
   #quarantinedRecords = 0;
   #draining = false;
+  /** Monotonic time of the last moment at which nothing could be expected. */
+  #calmAtMs = 0;
   #pumping = false;
   #pumpAgain = false;
   #drained: (() => void)[] = [];
-  #roomWaiter: (() => void) | undefined;
-  #rewound: (() => void) | undefined;
+  readonly #quietChildren: QuietChildren;
+  readonly #reader: Reader;
+  readonly #resender: Resender;
 
   constructor(host: SenderHost) {
     const { clock, log, session, platformName = (local) => local } = host;
@@ -81,16 +95,38 @@ export class Sender implements SessionUser {
     this.#failure.promise.catch(() => undefined);
     const changed = (): void => this.#pump();
     this.#alarm = new Alarm(clock, changed);
-    const shared = { session, backlog: this.#backlog, clock, log, alarm: this.#alarm, changed };
+    const timing = { session, clock, alarm: this.#alarm };
+    this.#quietChildren = new QuietChildren({ ...timing, platformName });
+    const shared = {
+      ...timing,
+      backlog: this.#backlog,
+      log,
+      changed,
+      quietChildren: this.#quietChildren,
+    };
     this.#packer = new Packer(this.#backlog, {
       platformName,
       tooLarge: (item) => this.#finished(item, "too-large"),
+      meter: (isOwn) => (isOwn ? session.rates.own : session.rates.devices),
+      denied: (meter, cost) => this.#alarm.at(clock.monotonicMs() + meter.delayMs(cost)),
     });
     this.#announcer = new Announcer({ ...shared, platformName });
     this.#releaser = new Releaser({ store: host.store, clock, log });
     this.#window = new Window({
       ...shared,
       finished: (item, reason) => this.#finished(item, reason),
+    });
+    this.#resender = new Resender({
+      ...shared,
+      packer: this.#packer,
+      window: this.#window,
+      tooLarge: (item) => this.#finished(item, "too-large"),
+    });
+    this.#reader = new Reader({
+      ...shared,
+      store: host.store,
+      unsendable: (cursor, reason) => this.#quarantine(cursor, reason),
+      arrived: changed,
     });
   }
 
@@ -103,7 +139,7 @@ export class Sender implements SessionUser {
       {
         name: "event store, reading",
         host: { clock, log },
-        run: (readSignal) => this.#read(readSignal),
+        run: (readSignal) => this.#reader.run(readSignal),
       },
       inner,
     );
@@ -146,10 +182,29 @@ export class Sender implements SessionUser {
     const { platformName = (local: string) => local, session } = this.#host;
     const device = this.#backlog.device(name, "");
     const told = device.announcement === "announced" || device.announcement === "asked";
+    const announcedAs = device.announcedAs ?? platformName(name);
     this.#announcer.remove(device);
     if (told && session.isOpen) {
-      await session.publish(GATEWAY_DISCONNECT, disconnectPayload(platformName(name)), signal);
+      await session.publish(GATEWAY_DISCONNECT, disconnectPayload(announcedAs), signal);
     }
+  }
+
+  /**
+   * The platform has another name for a device: its session is bound to the old one, so that is closed and one under the new
+   * name opened. Nothing happens when the name is the same. @throws TransientError when the link is lost meanwhile.
+   */
+  async deviceRenamed(name: string, signal: AbortSignal): Promise<void> {
+    const { platformName = (local: string) => local, session } = this.#host;
+    const device = this.#backlog.device(name, "");
+    const { announcedAs } = device;
+    if (!session.isOpen || announcedAs === undefined || announcedAs === platformName(name)) {
+      return;
+    }
+    // Asked for first, so that it goes out first.
+    const closed = session.publish(GATEWAY_DISCONNECT, disconnectPayload(announcedAs), signal);
+    this.#announcer.reopen(device);
+    this.#pump();
+    await closed;
   }
 
   stats(): SenderStats {
@@ -170,7 +225,22 @@ export class Sender implements SessionUser {
     };
   }
 
+  /** Whether data gets through. To be asked for every few seconds. */
+  get progress(): SenderProgress {
+    const { clock, session } = this.#host;
+    const { lastAckMs } = this.#window;
+    const nowMs = clock.monotonicMs();
+    const waiting = this.#backlog.records;
+    const paused = this.#isPaused();
+    if (paused || waiting === 0 || !session.isOpen) {
+      this.#calmAtMs = nowMs;
+    }
+    const sinceMs = Math.max(this.#calmAtMs, lastAckMs ?? Number.NEGATIVE_INFINITY);
+    return { lastAckMs, waiting, paused, stalledMs: nowMs - sinceMs };
+  }
+
   opened(): void {
+    this.#calmAtMs = this.#host.clock.monotonicMs();
     this.#pump();
   }
 
@@ -210,14 +280,21 @@ export class Sender implements SessionUser {
       while (this.#window.hasRoom && this.#sendNext()) {
         // Each turn sends one piece.
       }
+      this.#quietChildren.pump();
     }
-    if (this.#backlog.rewind()) {
-      this.#rewound?.();
-    }
-    if (this.#backlog.room !== undefined) {
-      this.#roomWaiter?.();
-    }
+    this.#reader.changed();
     this.#reportDrained();
+  }
+
+  /** Whether the limits leave nothing at this moment for what waits: a publish, or an announcement. */
+  #isPaused(): boolean {
+    const { own, devices } = this.#host.session.rates;
+    const one = { messages: 1, points: 1 };
+    return (
+      this.#draining ||
+      this.#window.isThrottled ||
+      Math.max(own.delayMs(one), devices.delayMs(one), devices.regular.delayMs(1)) > 0
+    );
   }
 
   /** The store is slow to confirm: what is acknowledged meanwhile would pile up here. */
@@ -237,8 +314,7 @@ export class Sender implements SessionUser {
       return false;
     }
     if (retry !== undefined && "piece" in retry) {
-      this.#sendAgain(retry.piece, limit);
-      return true;
+      return this.#resender.send(retry.piece, limit);
     }
     if (retry !== undefined) {
       this.#alarm.at(retry.wakeAtMs);
@@ -248,42 +324,6 @@ export class Sender implements SessionUser {
       this.#window.send(piece);
     }
     return piece !== undefined;
-  }
-
-  /** A piece is sent as it was, but under the names of today, and smaller when the limit has shrunk or a late PUBACK came. */
-  #sendAgain(refused: Piece, limit: number): void {
-    const groups = openGroups(refused).map((group) => ({
-      ...group,
-      name: this.#packer.label(group.device).json,
-    }));
-    const piece: Piece = { ...refused, groups };
-    const names = new Set(groups.map((group) => group.name));
-    if (names.size === groups.length && Buffer.byteLength(payloadOf(piece)) <= limit) {
-      this.#window.send(piece);
-      return;
-    }
-    const open = openItems(piece);
-    const [item] = open;
-    const [group] = piece.groups;
-    if (open.length > 1 || item === undefined || group === undefined) {
-      this.#window.putBack(divide(piece, 2));
-      return;
-    }
-    const parts =
-      item.whole === undefined
-        ? this.#packer.split(group.device, laneOf(piece.kind), item, limit)
-        : undefined;
-    if (parts === undefined) {
-      this.#finished(item, "too-large");
-      return;
-    }
-    this.#backlog.swap(item, parts);
-    this.#window.putBack(
-      parts.map((part) => ({
-        ...newPiece(piece.kind, [{ ...group, items: [part] }]),
-        order: piece.order,
-      })),
-    );
   }
 
   /** Counts a record once, and tells the store when all parts of it are done. */
@@ -331,62 +371,6 @@ export class Sender implements SessionUser {
       for (const callback of drained) {
         callback();
       }
-    }
-  }
-
-  /** Reads ahead as long as there is room. */
-  async #read(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const room = await this.#room(signal);
-      const stop = new AbortController();
-      let rewound = false;
-      this.#rewound = () => {
-        rewound = true;
-        stop.abort();
-      };
-      try {
-        const reading = AbortSignal.any([signal, stop.signal]);
-        const { records, last } = await this.#host.store.next(
-          this.#backlog.position,
-          room,
-          reading,
-        );
-        if (!rewound) {
-          for (const { cursor, reason } of this.#backlog.take(records, last)) {
-            this.#quarantine(cursor, reason);
-          }
-          this.#pump();
-        }
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!rewound) {
-          throw error;
-        }
-      } finally {
-        this.#rewound = undefined;
-      }
-    }
-  }
-
-  /** Resolves when the backlog has room. Devices that cannot be sent to make way when it has none. */
-  async #room(signal: AbortSignal): Promise<{ readonly records: number; readonly bytes: number }> {
-    for (;;) {
-      signal.throwIfAborted();
-      const { room } = this.#backlog;
-      if (room !== undefined) {
-        return room;
-      }
-      if (this.#host.session.isOpen && this.#backlog.relieve()) {
-        continue;
-      }
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const wake = (): void => resolve();
-      this.#roomWaiter = wake;
-      using _timer = this.#host.clock.timer(RELIEF_MS, wake);
-      signal.addEventListener("abort", wake, { once: true });
-      await promise;
-      this.#roomWaiter = undefined;
-      signal.removeEventListener("abort", wake);
     }
   }
 }

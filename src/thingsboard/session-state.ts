@@ -24,6 +24,8 @@ export interface SessionState {
   readonly host: string | undefined;
   readonly protocol: "5" | "3.1.1" | undefined;
   readonly since: EpochMs;
+  /** When the next attempt to connect begins; `undefined` while there is one or none is needed. */
+  readonly retryAt: EpochMs | undefined;
   readonly limits: SessionLimits;
   /** Filters the server refused on this connection. */
   readonly refusedFilters: readonly string[];

@@ -1,17 +1,22 @@
 import type { Clock } from "#sdk/clock";
-import { errorText, TransientError } from "#sdk/errors";
+import { errorText, type TransientError } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
-import type { EpochMs } from "#sdk/model";
+import { type EpochMs, epochMs } from "#sdk/model";
 import { supervise } from "#sdk/supervise";
 import { AckDeadline } from "./ack-deadline.ts";
+import { MAX_WINDOW } from "./adaptive-window.ts";
 import { Connection } from "./connection.ts";
 import { Dialer } from "./dialer.ts";
 import { DEFAULT_LIMITS, type SessionLimits } from "./limits.ts";
 import type { LinkEnd, MqttLink } from "./link.ts";
 import type { Delivery } from "./outstanding.ts";
+import { PublishQueue, type Waiting } from "./publish-queue.ts";
+import { Rates } from "./rates.ts";
 import { endError, type LinkState, type SessionState, stateAfter } from "./session-state.ts";
 import type { SessionSettings } from "./settings.ts";
 import { payloadLimit } from "./split.ts";
+import { TakeOvers } from "./take-overs.ts";
+import type { Lookup } from "./transport.ts";
 
 /** Someone who publishes over the session. All calls come in the order of events and must not throw. */
 export interface SessionUser {
@@ -28,24 +33,15 @@ export interface SessionHost {
   readonly clock: Clock;
   readonly log: Logger;
   readonly limitsWaitMs?: number;
+  /** Looks up all addresses of a name; the system's resolver when absent. */
+  readonly lookup?: Lookup;
   /** Called when `state.link` has changed. */
   readonly onState?: () => void;
 }
 
-const DEFAULT_WINDOW = 16;
 /** ThingsBoard ends a session with more than 100 queued packets. */
 const MAX_IN_FLIGHT = 98;
 const LIMITS_WAIT_MS = 10_000;
-/** Publishes that wait for a place; more are refused. */
-const MAX_WAITING = 1000;
-
-/** A publish that waits for a place in flight. */
-interface Waiting {
-  readonly topic: string;
-  readonly payload: string | Uint8Array;
-  readonly delivery: Delivery;
-}
-
 /**
  * The MQTT session with the platform: connects, subscribes after every CONNACK, learns the limits, keeps the link honest with
  * PUBACK deadlines and pings, hands downlinks over and connects again, for ever. It sends nothing twice by itself.
@@ -55,9 +51,12 @@ export class Session {
   readonly #host: SessionHost;
   readonly #dialer: Dialer;
   readonly #deadline = new AckDeadline();
+  readonly #takeOvers = new TakeOvers();
   readonly #users = new Set<SessionUser>();
   readonly #downlinks = new Set<(topic: string, payload: Uint8Array) => void>();
-  #waiting: Waiting[] = [];
+  readonly #queue: PublishQueue;
+  /** What may be sent, and when. */
+  readonly rates: Rates;
   #connection: Connection | undefined;
   #limits = DEFAULT_LIMITS;
   /** Whether the server answered `getSessionLimits` the last time; one that does not is not waited for again. */
@@ -65,6 +64,7 @@ export class Session {
   #link: LinkState = "idle";
   #detail = "";
   #since: EpochMs;
+  #retryAt: EpochMs | undefined;
   #hostName: string | undefined;
   #refusedFilters: readonly string[] = [];
   #isGateway = false;
@@ -78,6 +78,14 @@ export class Session {
     this.#settings = settings;
     this.#host = host;
     this.#dialer = new Dialer(settings, host);
+    this.rates = new Rates(host.clock, settings.rates);
+    this.#queue = new PublishQueue({
+      clock: host.clock,
+      rates: this.rates,
+      isOpen: () => this.isOpen,
+      hasRoom: () => this.hasRoom,
+      write: (message) => this.#write(message),
+    });
     this.#since = host.clock.now();
   }
 
@@ -90,6 +98,7 @@ export class Session {
       host: this.#hostName,
       protocol: link === undefined ? undefined : link.version === 5 ? "5" : "3.1.1",
       since: this.#since,
+      retryAt: this.#retryAt,
       limits: this.#limits,
       refusedFilters: this.#refusedFilters,
       connects: this.#connects,
@@ -111,11 +120,11 @@ export class Session {
     return connection?.open === true && connection.outstanding.count < this.#capacity(connection);
   }
 
-  /** Data publishes to keep in flight: 16 or what is configured, less when the server or a slow line asks for it. */
+  /** Most data publishes to keep in flight: 32 or what is configured, less when the server or a slow line asks for it. */
   get window(): number {
     const configured = Math.min(
       MAX_IN_FLIGHT,
-      Math.max(1, this.#settings.maxInFlight ?? DEFAULT_WINDOW),
+      Math.max(1, this.#settings.maxInFlight ?? MAX_WINDOW),
     );
     const connection = this.#connection;
     const allowed = connection === undefined ? configured : this.#capacity(connection);
@@ -156,48 +165,26 @@ export class Session {
     return { [Symbol.dispose]: () => this.#downlinks.delete(listener) };
   }
 
-  /** Publishes with QoS 1 at once; false, and nothing sent, when there is no room. */
+  /** Publishes with QoS 1 at once; false, and nothing sent, when there is no room. The caller pays `rates`. */
   send(topic: string, payload: string | Uint8Array, delivery: Delivery): boolean {
-    const connection = this.#connection;
-    if (connection === undefined || !this.hasRoom) {
+    if (!this.hasRoom) {
       return false;
     }
-    this.#write(connection, { topic, payload, delivery });
+    this.#write({ topic, payload, delivery });
     return true;
   }
 
+  /** Whether messages wait that go ahead of announcements and data. */
+  get hasWaiting(): boolean {
+    return this.#queue.size > 0;
+  }
+
   /**
-   * Publishes with QoS 1 ahead of everything that has not been sent; resolves with the reason code of the PUBACK (0 under
-   * 3.1.1), also a refusing one. @throws TransientError when not connected, the link is lost or too much waits.
+   * Publishes with QoS 1 ahead of everything that has not been sent, within the limits; resolves with the reason code of the
+   * PUBACK (0 under 3.1.1), also a refusing one. @throws TransientError when not connected, the link is lost or too much waits.
    */
   publish(topic: string, payload: string | Uint8Array, signal: AbortSignal): Promise<number> {
-    if (signal.aborted) {
-      return Promise.reject(signal.reason);
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
-    const onAbort = (): void => {
-      this.#waiting = this.#waiting.filter((message) => message.delivery !== delivery);
-      reject(signal.reason);
-    };
-    const settle = (): void => signal.removeEventListener("abort", onAbort);
-    const delivery: Delivery = {
-      acked: (code) => {
-        settle();
-        resolve(code);
-      },
-      overdue: () => undefined,
-      lost: () => {
-        settle();
-        reject(new TransientError("The link to the platform was lost before the PUBACK"));
-      },
-    };
-    if (!this.isOpen || this.#waiting.length >= MAX_WAITING) {
-      return Promise.reject(new TransientError("Cannot publish: the platform is not connected"));
-    }
-    signal.addEventListener("abort", onAbort, { once: true });
-    this.#waiting.push({ topic, payload, delivery });
-    this.#flushWaiting();
-    return promise;
+    return this.#queue.publish(topic, payload, signal);
   }
 
   /** Connects and stays connected until `signal` aborts; then sends DISCONNECT and rejects with its reason. */
@@ -209,10 +196,12 @@ export class Session {
           name: `platform ${hosts}`,
           host: this.#host,
           run: (inner, healthy) => this.#connect(healthy, inner),
+          paused: (delayMs) => this.#pause(delayMs),
         },
         signal,
       );
     } finally {
+      this.#retryAt = undefined;
       this.#set("stopped", "");
     }
   }
@@ -222,7 +211,13 @@ export class Session {
     this.#connection?.abandon(error);
   }
 
+  #pause(delayMs: number): void {
+    this.#retryAt = epochMs(this.#host.clock.now() + delayMs);
+    this.#host.onState?.();
+  }
+
   async #connect(healthy: () => void, signal: AbortSignal): Promise<void> {
+    this.#retryAt = undefined;
     this.#set("connecting", "");
     const connection = new Connection({
       clock: this.#host.clock,
@@ -254,11 +249,12 @@ export class Session {
     this.#connection = connection;
     this.#connects += 1;
     let wasOpen = false;
+    let trust: Disposable | undefined;
     try {
       await this.#prepare(connection, signal);
       this.#proven = () => {
         this.#proven = undefined;
-        healthy();
+        trust = this.#trust(healthy);
         this.#set("connected", "");
       };
       // A plain device connects and subscribes like a gateway: after that was the trouble, only a PUBACK proves otherwise.
@@ -271,16 +267,18 @@ export class Session {
         user.opened();
       }
       const end = await connection.until(connection.ended, signal);
-      throw connection.failure ?? endError(end);
+      const takenOver = this.#takeOvers.ended(end.code, this.#host.clock.monotonicMs());
+      throw connection.failure ?? takenOver ?? endError(end);
     } finally {
       this.#proven = undefined;
+      trust?.[Symbol.dispose]();
       connection.open = false;
       await (signal.aborted ? link.disconnect() : link.destroy());
       const end = await connection.ended;
       this.#wireBytesBefore += link.bytesWritten;
       this.#connection = undefined;
       connection.outstanding[Symbol.dispose]();
-      this.#refuseWaiting();
+      this.#queue.clear();
       if (wasOpen) {
         for (const user of this.#users) {
           user.closed(end);
@@ -289,9 +287,22 @@ export class Session {
     }
   }
 
+  /** Says that the link is up: at once, or when nobody has taken the session over for a minute. */
+  #trust(healthy: () => void): Disposable | undefined {
+    if (!this.#takeOvers.isContested) {
+      healthy();
+      return undefined;
+    }
+    return this.#host.clock.timer(this.#takeOvers.trustAfterMs, () => {
+      this.#takeOvers.lasted();
+      healthy();
+    });
+  }
+
   /** Subscriptions, then limits: both before the first record, so that no packet is larger than the server can read. */
   async #prepare(connection: Connection, signal: AbortSignal): Promise<void> {
     const { log, limitsWaitMs = LIMITS_WAIT_MS } = this.#host;
+    this.rates.sessionOpened();
     const answered = connection.askLimits(this.#answersLimits ? limitsWaitMs : 0, signal);
     const [subscribed, limits] = await Promise.allSettled([connection.subscribe(signal), answered]);
     if (subscribed.status === "rejected") {
@@ -315,9 +326,11 @@ export class Session {
   #learn(limits: SessionLimits): void {
     this.#answersLimits = true;
     this.#limits = limits;
+    this.rates.learn(limits);
   }
 
   #downlink(topic: string, payload: Uint8Array): void {
+    this.rates.received(topic, payload);
     for (const listener of this.#downlinks) {
       listener(topic, payload);
     }
@@ -334,8 +347,12 @@ export class Session {
     );
   }
 
-  #write(connection: Connection, message: Waiting): void {
+  #write(message: Waiting): void {
     const { delivery } = message;
+    const connection = this.#connection;
+    if (connection === undefined) {
+      return;
+    }
     this.#published += 1;
     connection.write(message.topic, message.payload, {
       acked: (code) => {
@@ -352,29 +369,11 @@ export class Session {
   }
 
   #hasRoomAgain(): void {
-    this.#flushWaiting();
+    this.#queue.flush();
     if (this.hasRoom) {
       for (const user of this.#users) {
         user.writable();
       }
-    }
-  }
-
-  #flushWaiting(): void {
-    while (this.hasRoom && this.#connection !== undefined) {
-      const next = this.#waiting.shift();
-      if (next === undefined) {
-        return;
-      }
-      this.#write(this.#connection, next);
-    }
-  }
-
-  #refuseWaiting(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const { delivery } of waiting) {
-      delivery.lost();
     }
   }
 

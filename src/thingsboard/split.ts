@@ -35,14 +35,22 @@ export function deviceOverhead(nameBytes: number): number {
 /** Pieces of one record that was too large, and the keys whose value alone is. */
 export interface SplitRecord {
   readonly pieces: readonly string[];
+  /** Keys in each piece. */
+  readonly counts: readonly number[];
   readonly tooLarge: readonly string[];
 }
 
+/** The most a piece may hold. `keys` is at least 1. */
+export interface PieceLimit {
+  readonly bytes: number;
+  readonly keys: number;
+}
+
 /**
- * Splits one telemetry entry by key into entries of at most `limitBytes`; each repeats everything but its share of
+ * Splits one telemetry entry by key into entries within `limit`; each repeats everything but its share of
  * `values`. Numbers keep their text. @throws DataError when the text is not `{…,"values":{…}}`.
  */
-export function splitTelemetry(json: string, limitBytes: number): SplitRecord {
+export function splitTelemetry(json: string, limit: PieceLimit): SplitRecord {
   const members = membersOf(json);
   const values = members.find((member) => member.key === '"values"');
   if (values === undefined) {
@@ -50,15 +58,15 @@ export function splitTelemetry(json: string, limitBytes: number): SplitRecord {
   }
   const others = members.filter((member) => member !== values);
   const head = others.map((member) => `${member.key}:${member.value},`).join("");
-  return pack(membersOf(values.value), limitBytes, {
+  return pack(membersOf(values.value), limit, {
     before: `{${head}"values":{`,
     after: "}}",
   });
 }
 
-/** Splits one attributes object by key into objects of at most `limitBytes`. @throws DataError when the text is no JSON object. */
-export function splitAttributes(json: string, limitBytes: number): SplitRecord {
-  return pack(membersOf(json), limitBytes, { before: "{", after: "}" });
+/** Splits one attributes object by key into objects within `limit`. @throws DataError when the text is no JSON object. */
+export function splitAttributes(json: string, limit: PieceLimit): SplitRecord {
+  return pack(membersOf(json), limit, { before: "{", after: "}" });
 }
 
 /** A member of a JSON object as text; `key` with its quotes. */
@@ -69,33 +77,41 @@ interface Member {
 
 function pack(
   members: readonly Member[],
-  limitBytes: number,
+  limit: PieceLimit,
   frame: { readonly before: string; readonly after: string },
 ): SplitRecord {
   const frameBytes = Buffer.byteLength(frame.before) + Buffer.byteLength(frame.after);
   const pieces: string[] = [];
+  const counts: number[] = [];
   const tooLarge: string[] = [];
   let text = "";
   let bytes = frameBytes;
+  let keys = 0;
+  const close = (): void => {
+    pieces.push(`${frame.before}${text}${frame.after}`);
+    counts.push(keys);
+    text = "";
+    bytes = frameBytes;
+    keys = 0;
+  };
   for (const member of members) {
     const memberText = `${member.key}:${member.value}`;
     const memberBytes = Buffer.byteLength(memberText);
-    if (frameBytes + memberBytes > limitBytes) {
+    if (frameBytes + memberBytes > limit.bytes) {
       tooLarge.push(member.key.slice(1, -1));
       continue;
     }
-    if (text !== "" && bytes + 1 + memberBytes > limitBytes) {
-      pieces.push(`${frame.before}${text}${frame.after}`);
-      text = "";
-      bytes = frameBytes;
+    if (keys > 0 && (bytes + 1 + memberBytes > limit.bytes || keys >= limit.keys)) {
+      close();
     }
+    keys += 1;
     bytes += memberBytes + (text === "" ? 0 : 1);
     text += text === "" ? memberText : `,${memberText}`;
   }
-  if (text !== "") {
-    pieces.push(`${frame.before}${text}${frame.after}`);
+  if (keys > 0) {
+    close();
   }
-  return { pieces, tooLarge };
+  return { pieces, counts, tooLarge };
 }
 
 const WHITESPACE = " \t\r\n";

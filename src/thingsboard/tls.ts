@@ -1,13 +1,14 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
-import { type ConnectionOptions, getCACertificates } from "node:tls";
+import { type ConnectionOptions, checkServerIdentity, getCACertificates } from "node:tls";
 import { TransientError } from "#sdk/errors";
 import type { TlsSettings } from "./settings.ts";
 
 /**
  * What a TLS connection to `host` needs: TLS 1.2 or later, verified against `caPath`, else the certificates of the operating
  * system and the run time. Files are read on each call, so that a renewed certificate counts from the next connection on.
- * @throws TransientError when a file cannot be read: it may be put right while the gateway runs.
+ * @throws TransientError when a file cannot be read or used: it may be put right while the gateway runs.
  */
 export async function tlsOptions(settings: TlsSettings, host: string): Promise<ConnectionOptions> {
   const [ca, cert, key] = await Promise.all([
@@ -15,15 +16,47 @@ export async function tlsOptions(settings: TlsSettings, host: string): Promise<C
     readPem(settings.certPath, "client certificate"),
     readPem(settings.keyPath, "client key"),
   ]);
+  checkFiles(settings, { ca, cert, key });
   return {
     minVersion: "TLSv1.2",
     rejectUnauthorized: !settings.insecure,
     ca: ca ?? systemCertificates(),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
+    // The name to check is the configured host also when the socket goes to one of its addresses.
+    checkServerIdentity: (_name, peer) => checkServerIdentity(host, peer),
     // An address is no server name (RFC 6066 §3).
     ...(isIP(host) === 0 ? { servername: host } : {}),
   };
+}
+
+const NOT_TRUSTED =
+  'The server\'s certificate is not from a CA that is trusted here: check the CA certificate ("caCert")';
+const NO_TLS = "The server does not speak TLS on that port";
+
+const FAILURES: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED:
+    "The server's certificate has expired: renew it, or set the clock of this machine",
+  CERT_NOT_YET_VALID: "The server's certificate is not valid yet: set the clock of this machine",
+  DEPTH_ZERO_SELF_SIGNED_CERT: NOT_TRUSTED,
+  SELF_SIGNED_CERT_IN_CHAIN: NOT_TRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT: NOT_TRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: NOT_TRUSTED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: NOT_TRUSTED,
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    'The server\'s certificate is for another host name: check "host", which must be a name in the certificate',
+  ERR_SSL_WRONG_VERSION_NUMBER: NO_TLS,
+  ERR_SSL_UNSUPPORTED_PROTOCOL: "The server does not speak TLS 1.2 or later",
+  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: "The server does not speak TLS 1.2 or later",
+  ECONNRESET: "The server ended the TLS handshake: check that the port is its TLS port",
+};
+
+/** What the code of a failed TLS handshake means for a person. */
+export function tlsFailure(code: string): string {
+  return (
+    FAILURES[code] ??
+    "Cannot open a trusted TLS connection: check the host name, the port and the CA certificate"
+  );
 }
 
 let cached: readonly string[] | undefined;
@@ -32,6 +65,45 @@ let cached: readonly string[] | undefined;
 function systemCertificates(): string[] {
   cached ??= [...new Set([...getCACertificates("default"), ...getCACertificates("system")])];
   return [...cached];
+}
+
+/** Names the file that is no PEM, which the TLS library would not. @throws TransientError */
+function checkFiles(
+  { caPath, certPath, keyPath }: TlsSettings,
+  { ca, cert, key }: Readonly<Record<"ca" | "cert" | "key", Buffer | undefined>>,
+): void {
+  parse(ca, `The CA certificate ${caPath} is no certificate in PEM`, certificate);
+  const own = parse(
+    cert,
+    `The client certificate ${certPath} is no certificate in PEM`,
+    certificate,
+  );
+  const secret = parse(key, `The client key ${keyPath} is no private key in PEM`, privateKey);
+  if (own !== undefined && secret !== undefined && !own.checkPrivateKey(secret)) {
+    throw new TransientError(
+      `The client key ${keyPath} does not belong to the client certificate ${certPath}`,
+    );
+  }
+}
+
+function certificate(pem: Buffer): X509Certificate {
+  return new X509Certificate(pem);
+}
+
+function privateKey(pem: Buffer): KeyObject {
+  return createPrivateKey(pem);
+}
+
+function parse<Parsed>(
+  pem: Buffer | undefined,
+  complaint: string,
+  parser: (pem: Buffer) => Parsed,
+): Parsed | undefined {
+  try {
+    return pem === undefined ? undefined : parser(pem);
+  } catch (error) {
+    throw new TransientError(complaint, { cause: error });
+  }
 }
 
 async function readPem(path: string | undefined, what: string): Promise<Buffer | undefined> {

@@ -8,6 +8,9 @@ export const GATEWAY_CONNECT = "v1/gateway/connect";
 /** Closes it again: `{"device":"A"}`. */
 export const GATEWAY_DISCONNECT = "v1/gateway/disconnect";
 
+/** Asks for attributes of a device: `{"id":7,"device":"A","client":false,"key":"k"}`. */
+export const GATEWAY_ATTRIBUTES_REQUEST = "v1/gateway/attributes/request";
+
 /** Asks for the session limits; id 1 is set aside for it on every connection. */
 export const LIMITS_REQUEST = "v1/devices/me/rpc/request/1";
 

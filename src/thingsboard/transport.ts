@@ -1,27 +1,34 @@
-import { lookup } from "node:dns/promises";
+import { lookup as lookupAddress } from "node:dns/promises";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { checkServerIdentity, connect as connectTls } from "node:tls";
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import type { Clock } from "#sdk/clock";
-import { errorText, TransientError } from "#sdk/errors";
-import type { TlsSettings } from "./settings.ts";
-import { tlsOptions } from "./tls.ts";
+import { TransientError } from "#sdk/errors";
+import { openTunnel } from "./proxy.ts";
+import type { SessionSettings, TlsSettings } from "./settings.ts";
+import { tlsFailure, tlsOptions } from "./tls.ts";
 
 /** One address of the platform. */
 export interface Endpoint {
   /** As configured: what a certificate must name. */
   readonly host: string;
   readonly port: number;
-  /** An address of the host, from DNS. */
+  /** An address of the host, from DNS; the host itself where a proxy looks it up. */
   readonly address: string;
 }
 
-/** Longest time for the TCP connection and the TLS handshake. */
-const OPEN_TIMEOUT_MS = 10_000;
+/** All addresses of a name, IPv4 and IPv6, the first to try first. Rejects when there are none. */
+export type Lookup = (host: string) => Promise<readonly string[]>;
+
+async function systemLookup(host: string): Promise<readonly string[]> {
+  return (await lookupAddress(host, { all: true })).map(({ address }) => address);
+}
+
+const LOOKUP_TIMEOUT_MS = 10_000;
 
 /** All addresses of a host, in the order of the resolver. @throws TransientError, also when there is no answer in 10 s. */
 export async function resolve(
   target: { readonly host: string; readonly port: number },
-  clock: Clock,
+  { clock, lookup = systemLookup }: { readonly clock: Clock; readonly lookup?: Lookup },
   signal: AbortSignal,
 ): Promise<readonly Endpoint[]> {
   const { host, port } = target;
@@ -29,13 +36,13 @@ export async function resolve(
     return [{ host, port, address: host }];
   }
   const stopped = Promise.withResolvers<never>();
-  const deadline = clock.deadline(OPEN_TIMEOUT_MS, signal);
+  const deadline = clock.deadline(LOOKUP_TIMEOUT_MS, signal);
   const onAbort = (): void => stopped.reject(deadline.reason);
   deadline.addEventListener("abort", onAbort, { once: true });
   try {
     deadline.throwIfAborted();
-    const found = await Promise.race([lookup(host, { all: true }), stopped.promise]);
-    return found.map(({ address }) => ({ host, port, address }));
+    const found = await Promise.race([lookup(host), stopped.promise]);
+    return found.map((address) => ({ host, port, address }));
   } catch (error) {
     signal.throwIfAborted();
     throw new TransientError(`Cannot find the address of ${host}`, { cause: error });
@@ -44,46 +51,90 @@ export async function resolve(
   }
 }
 
+/** A socket to open; `timeoutMs` covers the proxy, the TCP connection and the TLS handshake together. */
+export interface SocketRequest {
+  readonly endpoint: Endpoint;
+  /** `undefined`: plain TCP. */
+  readonly tls: TlsSettings | undefined;
+  readonly proxy: SessionSettings["proxy"];
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+}
+
 /**
- * Opens a socket, with TLS when there are settings for it. It resolves only after the server's certificate has been verified,
- * so that no credential can reach a stranger; nothing is written here. The caller owns the socket.
- * @throws TransientError with the cause in words.
+ * Opens a socket, with TLS when there are settings for it, through a proxy when there is one. It resolves only after the
+ * server's certificate has been verified, so that no credential can reach a stranger; nothing of MQTT is written here. The
+ * caller owns the socket. @throws TransientError with the cause in words.
  */
-export async function openSocket(
-  endpoint: Endpoint,
-  tls: TlsSettings | undefined,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<Socket> {
+export async function openSocket(request: SocketRequest, signal: AbortSignal): Promise<Socket> {
+  const { endpoint, tls, proxy, clock, timeoutMs } = request;
   const options = tls === undefined ? undefined : await tlsOptions(tls, endpoint.host);
-  const target = { host: endpoint.address, port: endpoint.port };
-  const deadline = clock.deadline(OPEN_TIMEOUT_MS, signal);
-  deadline.throwIfAborted();
-  const { promise, resolve: done, reject } = Promise.withResolvers<Socket>();
-  let socket: Socket;
-  if (options === undefined) {
-    socket = connectTcp(target, () => done(socket));
-  } else {
-    const secure = connectTls(
-      {
-        ...target,
-        ...options,
-        // The name to check is the configured host also when the socket goes to one of its addresses.
-        checkServerIdentity: (_name, certificate) =>
-          checkServerIdentity(endpoint.host, certificate),
-      },
-      () => {
-        if (tls?.insecure === true || secure.authorized) {
-          done(secure);
-        } else {
-          reject(secure.authorizationError);
-        }
-      },
-    );
-    socket = secure;
+  const address = { host: endpoint.address, port: endpoint.port };
+  const deadline = clock.deadline(timeoutMs, signal);
+  let carrier: Socket | undefined;
+  try {
+    deadline.throwIfAborted();
+    carrier = proxy === undefined ? undefined : await openCarrier(proxy, endpoint, deadline);
+    if (options === undefined) {
+      return carrier ?? (await ready(connectTcp(address), "connect", deadline));
+    }
+    const way = carrier === undefined ? address : { socket: carrier };
+    const secure = connectTls({ ...way, ...options });
+    await ready(secure, "secureConnect", deadline);
+    return verified(secure, options);
+  } catch (error) {
+    carrier?.destroy();
+    signal.throwIfAborted();
+    throw error === deadline.reason
+      ? new TransientError(`Cannot connect: no answer${tls === undefined ? "" : " in TLS"}`)
+      : openFailure(error, tls !== undefined);
   }
+}
+
+/** The socket, when its peer has proved who it is or need not. */
+function verified(socket: TLSSocket, options: ConnectionOptions): TLSSocket {
+  if (options.rejectUnauthorized !== false && !socket.authorized) {
+    socket.destroy();
+    throw socket.authorizationError;
+  }
+  return socket;
+}
+
+/** A socket that leads to the endpoint through the proxy. */
+async function openCarrier(
+  proxy: NonNullable<SessionSettings["proxy"]>,
+  endpoint: Endpoint,
+  deadline: AbortSignal,
+): Promise<Socket> {
+  const socket = connectTcp(proxy);
+  try {
+    await ready(socket, "connect", deadline);
+  } catch (error) {
+    const where = `${proxy.host}:${proxy.port}`;
+    throw error === deadline.reason
+      ? error
+      : new TransientError(`Cannot connect to the proxy ${where}`, { cause: error });
+  }
+  try {
+    await openTunnel(socket, endpoint, deadline);
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+/** The socket once `event` has come. Destroys it and rejects with its error or the reason of `deadline` before that. */
+async function ready<S extends Socket>(
+  socket: S,
+  event: "connect" | "secureConnect",
+  deadline: AbortSignal,
+): Promise<S> {
+  const { promise, resolve: done, reject } = Promise.withResolvers<void>();
   const onAbort = (): void => reject(deadline.reason);
   const onClose = (): void => reject(new Error("closed during the handshake"));
+  socket.once(event, done);
+  // This listener stays: an error without one would end the process.
   socket.on("error", reject);
   socket.on("close", onClose);
   deadline.addEventListener("abort", onAbort, { once: true });
@@ -93,33 +144,30 @@ export async function openSocket(
     return socket;
   } catch (error) {
     socket.destroy();
-    signal.throwIfAborted();
-    throw new TransientError(openFailure(error, tls !== undefined), { cause: error });
+    throw error;
   } finally {
     deadline.removeEventListener("abort", onAbort);
     socket.off("close", onClose);
-    // The error listener stays: an error without one would end the process.
   }
 }
 
-const CODES: Readonly<Record<string, string>> = {
+const TCP_FAILURES: Readonly<Record<string, string>> = {
   ECONNREFUSED: "Cannot connect: nothing listens on that port",
   EHOSTUNREACH: "Cannot connect: no route to the host",
   ENETUNREACH: "Cannot connect: the network is unreachable",
   ETIMEDOUT: "Cannot connect: no answer",
 };
 
-function openFailure(error: unknown, tls: boolean): string {
+/** An error of the socket in words, with what a person can do about it. */
+function openFailure(error: unknown, tls: boolean): TransientError {
+  if (error instanceof TransientError) {
+    return error;
+  }
   const code =
     typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
-  const known = CODES[code];
+  const known = TCP_FAILURES[code];
   if (known !== undefined) {
-    return known;
+    return new TransientError(known, { cause: error });
   }
-  if (tls && !(error instanceof TransientError)) {
-    return "Cannot open a trusted TLS connection: check the host name and the CA certificate";
-  }
-  return error instanceof TransientError
-    ? "Cannot connect: no answer"
-    : `Cannot connect (${errorText(error)})`;
+  return new TransientError(tls ? tlsFailure(code) : "Cannot connect", { cause: error });
 }

@@ -24,6 +24,22 @@ const STRIKES = 3;
 /** The same where the record was acknowledged first: under MQTT 3.1.1 a rate limit looks the same, so it takes more. */
 const SETTLING_STRIKES = 10;
 
+/** So many pieces at once must be believed one by one, a second each, before anything else goes. */
+const WARY_AT_ONCE = 2;
+
+/**
+ * After an end of the connection that any of `pieces` may have caused, given in the order of their PUBACKs, those without one
+ * last: each goes alone. `acknowledged`: one with a PUBACK may be to blame. Then the last must be believed one by one as well: a
+ * server closes soon after the packet it does not like. When it was none of them, they make the next end point at the one
+ * before.
+ */
+export function suspectAll(pieces: readonly Piece[], acknowledged: boolean): void {
+  for (const [index, piece] of pieces.entries()) {
+    piece.wary ||= acknowledged && index >= pieces.length - WARY_AT_ONCE;
+    piece.suspect = true;
+  }
+}
+
 /** Whether the end of a connection after this piece is put down to it, and says nothing about the line. */
 export function explainsEnd(piece: Piece): boolean {
   return itemCount(piece) === 1 && piece.closes >= 2;

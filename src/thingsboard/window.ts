@@ -1,4 +1,3 @@
-import { backoffMs } from "#sdk/backoff";
 import type { Clock } from "#sdk/clock";
 import type { Logger } from "#sdk/logger";
 import type { Alarm } from "./alarm.ts";
@@ -6,7 +5,9 @@ import type { Backlog } from "./backlog.ts";
 import type { Item } from "./device.ts";
 import type { LinkEnd } from "./link.ts";
 import type { Delivery } from "./outstanding.ts";
+import { Pace } from "./pace.ts";
 import { openItems, type Piece, payloadOf } from "./piece.ts";
+import type { QuietChildren } from "./quiet-children.ts";
 import {
   classifyPuback,
   mayBlamePacket,
@@ -23,6 +24,7 @@ import {
   judgeClose,
   judgeRefusal,
   judgeSilence,
+  suspectAll,
   type Verdict,
 } from "./verdict.ts";
 
@@ -77,6 +79,7 @@ export interface WindowHost {
   readonly clock: Clock;
   readonly log: Logger;
   readonly alarm: Alarm;
+  readonly quietChildren: QuietChildren;
   /** A record is delivered (`reason` undefined) or to be set aside; once for each. */
   readonly finished: (item: Item, reason: string | undefined) => void;
   /** Something may be sent that could not before. */
@@ -91,14 +94,14 @@ export class Window implements FlightOwner {
   readonly #host: WindowHost;
   readonly #retries: Retries;
   readonly #flights = new Set<Flight>();
+  readonly #pace: Pace;
   /** Acknowledged under MQTT 3.1.1, in order, but not yet believed. */
   #settling: Flight[] = [];
   #lost: Flight[] = [];
   #order = 0;
   #dataAcks = 0;
   #strayEnds = 0;
-  #throttles = 0;
-  #throttledUntilMs = 0;
+  #lastAckMs: number | undefined;
   /** Kinds of which the platform has accepted something. */
   readonly #accepted = new Set<string>();
   publishes = 0;
@@ -109,6 +112,7 @@ export class Window implements FlightOwner {
 
   constructor(host: WindowHost) {
     this.#host = host;
+    this.#pace = new Pace(host);
     this.#retries = new Retries((device) => host.backlog.place(device));
   }
 
@@ -128,12 +132,19 @@ export class Window implements FlightOwner {
 
   /** Whether one more publish may go out; asks for a wake-up when only time is missing. */
   get hasRoom(): boolean {
-    const { alarm, clock, session } = this.#host;
-    if (this.#throttledUntilMs > clock.monotonicMs()) {
-      alarm.at(this.#throttledUntilMs);
-      return false;
-    }
-    return session.hasRoom && this.#flights.size < session.window && !this.#isAlone();
+    const { session } = this.#host;
+    const isFree = session.hasRoom && this.#flights.size < this.#pace.size;
+    return !this.#pace.mustWait && isFree && !this.#isAlone();
+  }
+
+  /** Monotonic milliseconds of the last data publish that the platform has taken; `undefined` before the first. */
+  get lastAckMs(): number | undefined {
+    return this.#lastAckMs;
+  }
+
+  /** Whether the platform has asked for a pause. */
+  get isThrottled(): boolean {
+    return this.#pace.isThrottled;
   }
 
   /** Chooses what is to be sent again at this moment. */
@@ -152,7 +163,7 @@ export class Window implements FlightOwner {
 
   /** Publishes a piece; its first publish decides its place among all pieces. */
   send(piece: Piece): void {
-    const { backlog, clock, session } = this.#host;
+    const { backlog, clock, quietChildren, session } = this.#host;
     if (piece.order === 0) {
       this.#order += 1;
       piece.order = this.#order;
@@ -163,17 +174,20 @@ export class Window implements FlightOwner {
     this.#flights.add(flight);
     for (const { device } of piece.groups) {
       device.inFlight += 1;
+      quietChildren.active(device);
       backlog.place(device);
     }
     const payload = payloadOf(piece);
     this.publishes += 1;
     this.payloadBytes += payload.length;
+    this.#pace.sent(piece, payload.length);
     this.maxInFlight = Math.max(this.maxInFlight, this.#flights.size);
     session.send(DATA_TOPICS[piece.kind], payload, flight);
   }
 
   acked(flight: Flight, code: number): void {
     const kind = this.#classify(flight, code);
+    const wasFull = this.#flights.size >= this.#pace.size;
     if (flight.abandoned) {
       if (kind === "accepted" && this.#host.session.tellsReasons) {
         this.#deliver(flight);
@@ -182,6 +196,8 @@ export class Window implements FlightOwner {
     }
     this.#land(flight);
     if (kind === "accepted") {
+      const rttMs = this.#host.clock.monotonicMs() - flight.sentAtMs;
+      this.#pace.accepted(flight.piece, rttMs, wasFull);
       this.#acceptedFlight(flight);
     } else {
       this.#refusedFlight(flight, kind, code);
@@ -191,6 +207,7 @@ export class Window implements FlightOwner {
 
   overdue(flight: Flight): void {
     flight.abandoned = true;
+    this.#pace.overdue();
     this.#land(flight);
     const passed = this.#dataAcks > flight.acksBefore;
     this.#carryOut(flight.piece, judgeSilence(flight.piece, this.#evidence(), passed), "no-ack");
@@ -210,12 +227,13 @@ export class Window implements FlightOwner {
     const lost = this.#lost;
     this.#settling = [];
     this.#lost = [];
-    const blames = end.byPeer && mayBlamePacket(end.code);
+    this.#pace.closed(lost.map(({ piece }) => piece));
+    const blames = end.byPeer && mayBlamePacket(end.code) && !this.#pace.wasTooFast;
     const flights = [...settling, ...lost];
-    for (const { piece } of flights) {
-      piece.wary ||= piece.suspect && blames && settling.length > 0;
-      piece.suspect = true;
-    }
+    suspectAll(
+      flights.map(({ piece }) => piece),
+      blames && settling.length > 0,
+    );
     const [only] = flights;
     if (blames && only !== undefined && flights.length === 1 && this.#isRecent(only)) {
       const verdict = judgeClose(only.piece, this.#evidence(), settling.length > 0);
@@ -262,7 +280,6 @@ export class Window implements FlightOwner {
 
   #acceptedFlight(flight: Flight): void {
     const { alarm, clock, session } = this.#host;
-    this.#throttles = 0;
     if (session.tellsReasons) {
       this.#deliver(flight);
       return;
@@ -277,8 +294,7 @@ export class Window implements FlightOwner {
     this.refusals += 1;
     const evidence = this.#evidence();
     if (kind === "throttled") {
-      this.#throttles += 1;
-      this.#throttledUntilMs = evidence.nowMs + backoffMs(this.#throttles, evidence.random);
+      this.#pace.refused(flight.piece);
     }
     if (flight.piece.refusals === 0 && kind !== "invalid") {
       log.warn("The platform does not take data: it is sent again later", {
@@ -311,6 +327,7 @@ export class Window implements FlightOwner {
 
   #deliver(flight: Flight): void {
     this.#dataAcks += 1;
+    this.#lastAckMs = this.#host.clock.monotonicMs();
     this.#accepted.add(flight.piece.kind);
     for (const group of flight.piece.groups) {
       for (const item of group.items) {

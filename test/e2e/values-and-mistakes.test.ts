@@ -4,6 +4,7 @@ import { connectAsync } from "mqtt";
 import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
 import { GatewayProcess } from "../support/gateway-process.ts";
+import { ledgerOf } from "../support/ledger-line.ts";
 import { Mosquitto } from "../support/mosquitto.ts";
 import { until } from "../support/until.ts";
 
@@ -61,16 +62,6 @@ async function startLine(mapping: readonly object[]): Promise<Line> {
   };
 }
 
-/** The ledger as the gateway's last log line before it stopped says it. */
-function ledgerOf(gateway: GatewayProcess): Record<string, unknown> {
-  const line = gateway.output.split("\n").findLast((text) => text.includes("service: Ledger"));
-  const ledger: Record<string, unknown> = {};
-  for (const [, key, value] of line?.matchAll(/ (\w+)=(\{[^}]*\}|\d+)/g) ?? []) {
-    ledger[key ?? ""] = JSON.parse(value ?? "null");
-  }
-  return ledger;
-}
-
 describe("values", () => {
   test(
     "arrive with their exact number type; 0, false and the empty text are data",
@@ -114,7 +105,7 @@ describe("bad input", () => {
         TIMEOUT_MS,
       );
       expect(await line.gateway.stop()).toBe(0);
-      expect(ledgerOf(line.gateway)).toMatchObject({
+      expect(ledgerOf(line.gateway.output)).toMatchObject({
         received: 6,
         stored: 2,
         rejected: { "not-json": 1, "too-large": 1, "no-device-name": 1, "bad-value": 1 },

@@ -18,6 +18,14 @@ export interface GatewayFiles {
   readonly mqtt?: { readonly broker?: object; readonly mapping?: readonly object[] };
 }
 
+/** How the program is started other than plainly. */
+export interface Launch {
+  /** A command that ends in running its own arguments, in the same process. */
+  readonly prefix?: readonly string[];
+  /** Environment; none of the test's own is passed on. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** A JSON mapping as a Python gateway's file has it: name from the topic, a number and a sequence. */
 export const SEQUENCE_MAPPING = {
   topicFilter: "plant/+/data",
@@ -93,9 +101,10 @@ export class GatewayProcess implements AsyncDisposable {
   }
 
   /** Starts the program. */
-  start(extra: readonly string[] = []): void {
+  start(extra: readonly string[] = [], { prefix = [], env = {} }: Launch = {}): void {
     const child = Bun.spawn(
       [
+        ...prefix,
         BINARY,
         "run",
         "--config",
@@ -104,7 +113,7 @@ export class GatewayProcess implements AsyncDisposable {
         join(this.dir, "data"),
         ...extra,
       ],
-      { cwd: this.dir, stdin: "ignore", stdout: "pipe", stderr: "pipe", env: {} },
+      { cwd: this.dir, stdin: "ignore", stdout: "pipe", stderr: "pipe", env },
     );
     this.#child = child;
     this.#collect(child.stdout);

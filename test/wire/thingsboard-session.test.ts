@@ -40,7 +40,7 @@ describe("a session", () => {
       },
     });
     expect(rig.session.payloadLimit).toBe(65_280);
-    expect(rig.session.window).toBe(16);
+    expect(rig.session.window).toBe(32);
   });
 
   test("connects to a server that does not tell its limits", async () => {
@@ -109,6 +109,34 @@ describe("a session", () => {
     expect(rig.log.messages("error")).toEqual(["Link is refused by the peer"]);
     expect(JSON.stringify(rig.log.records)).not.toContain("wrong");
   });
+
+  test("two clients with one identity: said once with advice, then tried once a minute", async () => {
+    await using rig = await UplinkRig.open({ speed: 100, settings: { keepAliveSeconds: 0 } });
+    const takeOver = async (connects: number): Promise<void> => {
+      await rig.until(
+        "it is connected",
+        () => rig.session.state.connects === connects && rig.session.isOpen,
+      );
+      rig.server.kick("GW", 0x8e);
+      await rig.until("it is down", () => !rig.session.isOpen);
+    };
+    await takeOver(1);
+    await takeOver(2);
+    await rig.until("it is refused", () => rig.session.state.link === "refused");
+    expect(rig.session.state.detail).toContain("give each gateway its own device");
+    const startMs = performance.now();
+    await takeOver(3);
+    // 60 s at this speed; the first take-over was answered at once.
+    expect(performance.now() - startMs).toBeGreaterThan(500);
+    await takeOver(4);
+    expect(rig.log.messages("error")).toEqual(["Link is refused by the peer"]);
+    expect(rig.log.messages("info").filter((text) => text === "Link is up again").length).toBe(1);
+    await rig.until(
+      "it is trusted again",
+      () => rig.log.messages("info").filter((text) => text === "Link is up again").length === 2,
+    );
+    expect(rig.session.state.link).toBe("connected");
+  }, 15_000);
 
   test("tries several hosts in turn", async () => {
     await using other = await ThingsBoardDouble.listen({ clock: systemClock });

@@ -246,6 +246,32 @@ describe("credentials", () => {
     });
   });
 
+  test("a saved token goes over the same kind of connection as the request for it", async () => {
+    using files = new ConfigFiles({
+      "tb_gateway.json": {
+        thingsboard: { host: "a", security: { tls: true }, provisioning },
+      },
+    });
+    expect((await load(files)).provisioning?.connection.tls).toMatchObject({ insecure: false });
+    files.write("data/.credentials", SAVED);
+    expect((await load(files)).session?.tls).toMatchObject({ insecure: false });
+  });
+
+  test("a certificate is asked for over TLS, and a missing CA file is said", async () => {
+    using files = new ConfigFiles({
+      "tb_gateway.json": {
+        thingsboard: {
+          host: "a",
+          provisioning: { ...provisioning, type: "x509_certificate", caCert: "ca.pem" },
+        },
+      },
+    });
+    const { issues, provisioning: plan, fatal } = await load(files);
+    expect(fatal).toBe(false);
+    expect(plan?.connection.tls?.caPath).toBe(join(files.path, "ca.pem"));
+    expect(issues).toMatchObject([{ severity: "error", path: "thingsboard.provisioning.caCert" }]);
+  });
+
   test("saved credentials that cannot be read are an error", async () => {
     using files = new ConfigFiles({
       "tb_gateway.json": { thingsboard: { host: "a", provisioning } },

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import { gatewayConfig } from "../../../src/config/gateway.ts";
 import { security } from "../../../src/config/security.ts";
-import { parseHosts, toConnection, toLimits } from "../../../src/config/session.ts";
+import { parseHosts, toConnection, toLimits, toRates } from "../../../src/config/session.ts";
 
 function connection(thingsboard: object) {
   const config = v.parse(gatewayConfig, { thingsboard }).thingsboard;
@@ -60,7 +60,19 @@ describe("toConnection", () => {
       certPath: undefined,
       keyPath: undefined,
       insecure: false,
+      expiry: { checkEveryMs: 86_400_000, warnDays: 3 },
     });
+  });
+
+  test("a proxy may carry its port in either key, and a scheme", () => {
+    const proxy = (thingsboard: object) => connection({ host: "a", ...thingsboard }).value.proxy;
+    expect(proxy({})).toBeUndefined();
+    expect(proxy({ proxy_host: "p", proxy_port: 8080 })).toEqual({ host: "p", port: 8080 });
+    expect(proxy({ proxy_host: "http://p:8081/", proxy_port: 8080 })).toEqual({
+      host: "p",
+      port: 8081,
+    });
+    expect(proxy({ proxy_host: "p" })).toEqual({ host: "p", port: 8080 });
   });
 
   test("8196 means no bound of our own, any other value is the bound", () => {
@@ -79,7 +91,8 @@ describe("toConnection", () => {
     ],
     [{ security: { cert: "c", accessToken: "t" } }, "error", "thingsboard.security"],
     [{ security: { type: "tlsAccessToken" } }, "warning", "thingsboard.security"],
-    [{ proxy_host: "p" }, "error", "thingsboard.proxy_host"],
+    [{ proxy_host: "a b" }, "error", "thingsboard.proxy_host"],
+    [{ proxy_host: "https://p" }, "warning", "thingsboard.proxy_host"],
   ])("%j gives one %s at %s", (thingsboard, severity, path) => {
     const issues = connection({ host: "a", ...thingsboard }).issues;
     expect(issues.map((issue) => [issue.severity, issue.path.join(".")])).toEqual([
@@ -108,5 +121,18 @@ describe("toLimits", () => {
       devices: { messages: "", telemetryMessages: "5:1", telemetryDataPoints: "" },
     });
     expect(toLimits(config, [{ host: "tb.mycloud.org" }]).own.messages).toBe("10:1,60:60,");
+  });
+});
+
+describe("toRates", () => {
+  test("what a person has written stays an upper bound, a named default does not", () => {
+    const config = v.parse(gatewayConfig, { thingsboard: { deviceRateLimits: "5:1" } }).thingsboard;
+    const rates = toRates(config, [{ host: "eu.thingsboard.cloud" }], 70);
+    expect(rates.percentage).toBe(70);
+    expect(rates.initial.own.messages).toBe("10:1,60:60,");
+    expect(rates.bounds).toEqual({
+      own: { messages: "", telemetryMessages: "", telemetryDataPoints: "" },
+      devices: { messages: "", telemetryMessages: "5:1", telemetryDataPoints: "" },
+    });
   });
 });

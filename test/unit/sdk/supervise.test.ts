@@ -43,6 +43,32 @@ function link(attempts: readonly ((healthy: () => void) => Promise<void>)[]) {
 const refused = (): Promise<void> => Promise.reject(new TransientError("refused"));
 
 describe("supervise()", () => {
+  test("tells the length of each pause when it begins", async () => {
+    const clock = new FakeClock();
+    const stop = new AbortController();
+    const pauses: { readonly atMs: number; readonly delayMs: number }[] = [];
+    const starts: number[] = [];
+    const done = supervise(
+      {
+        name: "broker",
+        host: { clock, log: memoryLog().log },
+        run: () => {
+          starts.push(clock.monotonicMs());
+          return refused();
+        },
+        paused: (delayMs) => pauses.push({ atMs: clock.monotonicMs(), delayMs }),
+      },
+      stop.signal,
+    );
+    done.catch(() => undefined);
+    await clock.advance(10_000);
+    stop.abort(new Error("the test is over"));
+    expect(pauses.length).toBeGreaterThan(2);
+    expect(pauses.slice(0, starts.length - 1).map(({ atMs, delayMs }) => atMs + delayMs)).toEqual(
+      starts.slice(1),
+    );
+  });
+
   test("tries again for ever with growing pauses, and says a cause once", async () => {
     const { clock, records, starts, stop } = link([refused]);
     await clock.advance(120_000);

@@ -26,7 +26,14 @@ describe("openEventStore()", () => {
     const { bytes, count, values } = batchOf(records(0, 1));
     await store.append(bytes, count, { urgent: true, values }, new AbortController().signal);
     const names = readdirSync(dataDir).sort();
-    expect(names).toEqual(["events.db", "events.db-shm", "events.db-wal"]);
+    expect(names).toEqual([
+      "events.db",
+      "events.db-shm",
+      "events.db-wal",
+      "events.lock",
+      "events.lock.owner",
+      "events.reserve",
+    ]);
     for (const name of names) {
       expect(statSync(join(dataDir, name)).mode & 0o777).toBe(0o600);
     }

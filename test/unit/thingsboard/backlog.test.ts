@@ -4,6 +4,8 @@ import { Backlog } from "../../../src/thingsboard/backlog.ts";
 import type { Device } from "../../../src/thingsboard/device.ts";
 import { Packer } from "../../../src/thingsboard/packer.ts";
 import { payloadOf } from "../../../src/thingsboard/piece.ts";
+import { Meter } from "../../../src/thingsboard/rate-limit.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
 
 let backlog: Backlog;
 
@@ -128,7 +130,12 @@ describe("Backlog", () => {
 
 describe("Packer", () => {
   const packer = (): Packer =>
-    new Packer(backlog, { platformName: (local) => local, tooLarge: () => undefined });
+    new Packer(backlog, {
+      platformName: (local) => local,
+      tooLarge: () => undefined,
+      meter: () => new Meter(new FakeClock(), 1),
+      denied: () => undefined,
+    });
 
   test("joins devices with something in flight only to a full payload", () => {
     const [a, b] = [announced("A"), announced("B")];

@@ -23,6 +23,7 @@ function piece(order: number, ...devices: readonly Device[]): Piece {
     json: "{}",
     bytes: 2,
     values: 1,
+    points: 1,
     whole: undefined,
     done: false,
   });

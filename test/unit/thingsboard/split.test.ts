@@ -1,6 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { payloadLimit, splitAttributes, splitTelemetry } from "../../../src/thingsboard/split.ts";
+import {
+  type PieceLimit,
+  payloadLimit,
+  splitAttributes,
+  splitTelemetry,
+} from "../../../src/thingsboard/split.ts";
+
+/** A limit of size alone. */
+function bytes(limitBytes: number): PieceLimit {
+  return { bytes: limitBytes, keys: Number.POSITIVE_INFINITY };
+}
 
 describe("payloadLimit()", () => {
   test("is the Remaining Length minus 256 bytes, and less when the packet or the user says so", () => {
@@ -22,35 +32,37 @@ describe("splitTelemetry()", () => {
   test("repeats all but the values and keeps each number's text", () => {
     const json =
       '{"ts":17,"metadata":{"a":[1,{"b":"}"}]},"values":{"a":25.0,"b":9007199254740993,"c":"x\\"}"}}';
-    expect(splitTelemetry(json, 70)).toEqual({
+    expect(splitTelemetry(json, bytes(70))).toEqual({
       pieces: [
         '{"ts":17,"metadata":{"a":[1,{"b":"}"}]},"values":{"a":25.0}}',
         '{"ts":17,"metadata":{"a":[1,{"b":"}"}]},"values":{"c":"x\\"}"}}',
       ],
+      counts: [1, 1],
       tooLarge: ["b"],
     });
   });
 
   test("measures UTF-8 bytes, not characters", () => {
     const json = `{"ts":1,"values":{"a":"${"汉".repeat(20)}","b":"${"汉".repeat(20)}"}}`;
-    const { pieces } = splitTelemetry(json, 100);
+    const { pieces } = splitTelemetry(json, bytes(100));
     expect(pieces.length).toBe(2);
     expect(Math.max(...pieces.map((piece) => Buffer.byteLength(piece)))).toBeLessThanOrEqual(100);
   });
 
   test("takes white space between tokens", () => {
     expect(
-      splitTelemetry(' { "ts" : 1 , "values" : { "a" : [ 1 , 2 ] , "b" : true } } ', 32),
+      splitTelemetry(' { "ts" : 1 , "values" : { "a" : [ 1 , 2 ] , "b" : true } } ', bytes(32)),
     ).toEqual({
       pieces: ['{"ts":1,"values":{"b":true}}'],
+      counts: [1],
       tooLarge: ["a"],
     });
   });
 
   test("throws on what is no telemetry entry", () => {
-    expect(() => splitTelemetry('{"ts":1}', 10)).toThrow("no values");
-    expect(() => splitTelemetry('{"ts":1', 10)).toThrow("not JSON");
-    expect(() => splitTelemetry('{"ts":1,"values":[1]}', 10)).toThrow("not a JSON object");
+    expect(() => splitTelemetry('{"ts":1}', bytes(10))).toThrow("no values");
+    expect(() => splitTelemetry('{"ts":1', bytes(10))).toThrow("not JSON");
+    expect(() => splitTelemetry('{"ts":1,"values":[1]}', bytes(10))).toThrow("not a JSON object");
   });
 
   test("loses no key and exceeds no limit, whatever the values", () => {
@@ -58,13 +70,17 @@ describe("splitTelemetry()", () => {
       fc.property(
         fc.dictionary(fc.string({ minLength: 1 }), fc.jsonValue(), { minKeys: 1, maxKeys: 20 }),
         fc.integer({ min: 30, max: 400 }),
-        (values, limit) => {
+        fc.integer({ min: 1, max: 20 }),
+        (values, limit, keys) => {
           const json = JSON.stringify({ ts: 1, values });
-          const { pieces, tooLarge } = splitTelemetry(json, limit);
+          const { pieces, counts, tooLarge } = splitTelemetry(json, { bytes: limit, keys });
           const merged: Record<string, unknown> = {};
-          for (const piece of pieces) {
+          expect(Math.max(0, ...counts)).toBeLessThanOrEqual(keys);
+          for (const [index, piece] of pieces.entries()) {
             expect(Buffer.byteLength(piece)).toBeLessThanOrEqual(limit);
-            for (const [key, value] of Object.entries(JSON.parse(piece).values)) {
+            const members = Object.entries(JSON.parse(piece).values);
+            expect(members.length).toBe(counts[index] ?? 0);
+            for (const [key, value] of members) {
               Object.defineProperty(merged, key, { value, enumerable: true });
             }
           }
@@ -81,9 +97,15 @@ describe("splitTelemetry()", () => {
 
 describe("splitAttributes()", () => {
   test("packs as many keys as fit", () => {
-    expect(splitAttributes('{"a":1,"b":2,"c":3}', 13)).toEqual({
+    expect(splitAttributes('{"a":1,"b":2,"c":3}', bytes(13))).toEqual({
       pieces: ['{"a":1,"b":2}', '{"c":3}'],
+      counts: [2, 1],
       tooLarge: [],
     });
+  });
+
+  test("keeps to the number of keys", () => {
+    const { pieces } = splitAttributes('{"a":1,"b":2,"c":3}', { bytes: 1000, keys: 2 });
+    expect(pieces).toEqual(['{"a":1,"b":2}', '{"c":3}']);
   });
 });

@@ -17,6 +17,7 @@ function piece(count: number): Piece {
     json: `{"n":${index}}`,
     bytes: 7,
     values: 1,
+    points: 1,
     whole: undefined,
     done: false,
   }));

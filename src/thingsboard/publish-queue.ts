@@ -1,0 +1,101 @@
+import type { Clock } from "#sdk/clock";
+import { TransientError } from "#sdk/errors";
+import { Alarm } from "./alarm.ts";
+import type { Delivery } from "./outstanding.ts";
+import type { Rates } from "./rates.ts";
+
+/** Publishes that wait for a place; more are refused. */
+const MAX_WAITING = 1000;
+
+/** A publish that waits for a place in flight. */
+export interface Waiting {
+  readonly topic: string;
+  readonly payload: string | Uint8Array;
+  readonly delivery: Delivery;
+}
+
+/** What the queue needs of the session. */
+export interface PublishQueueHost {
+  readonly clock: Clock;
+  readonly rates: Rates;
+  readonly isOpen: () => boolean;
+  readonly hasRoom: () => boolean;
+  /** Publishes at once; only called while there is room. */
+  readonly write: (message: Waiting) => void;
+}
+
+/** Messages of others than the sender, such as answers to calls: in order, ahead of all data, as fast as the limits allow. */
+export class PublishQueue {
+  readonly #host: PublishQueueHost;
+  readonly #alarm: Alarm;
+  #waiting: Waiting[] = [];
+
+  constructor(host: PublishQueueHost) {
+    this.#host = host;
+    this.#alarm = new Alarm(host.clock, () => this.flush());
+  }
+
+  /** Messages that have not been published yet. */
+  get size(): number {
+    return this.#waiting.length;
+  }
+
+  /**
+   * Resolves with the reason code of the PUBACK (0 under 3.1.1), also a refusing one. @throws TransientError when not
+   * connected, the link is lost or too much waits.
+   */
+  publish(topic: string, payload: string | Uint8Array, signal: AbortSignal): Promise<number> {
+    if (signal.aborted) {
+      return Promise.reject(signal.reason);
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const onAbort = (): void => {
+      this.#waiting = this.#waiting.filter((message) => message.delivery !== delivery);
+      reject(signal.reason);
+    };
+    const settle = (): void => signal.removeEventListener("abort", onAbort);
+    const delivery: Delivery = {
+      acked: (code) => {
+        settle();
+        resolve(code);
+      },
+      overdue: () => undefined,
+      lost: () => {
+        settle();
+        reject(new TransientError("The link to the platform was lost before the PUBACK"));
+      },
+    };
+    if (!this.#host.isOpen() || this.#waiting.length >= MAX_WAITING) {
+      return Promise.reject(new TransientError("Cannot publish: the platform is not connected"));
+    }
+    signal.addEventListener("abort", onAbort, { once: true });
+    this.#waiting.push({ topic, payload, delivery });
+    this.flush();
+    return promise;
+  }
+
+  /** Publishes what may be published at this moment. */
+  flush(): void {
+    const { clock, hasRoom, rates, write } = this.#host;
+    for (let [next] = this.#waiting; next !== undefined && hasRoom(); [next] = this.#waiting) {
+      const delayMs = rates.delayMs(next.topic, next.payload);
+      if (delayMs > 0) {
+        this.#alarm.at(clock.monotonicMs() + delayMs);
+        return;
+      }
+      this.#waiting.shift();
+      rates.take(next.topic, next.payload);
+      write(next);
+    }
+  }
+
+  /** The link has ended: nothing that waits will be sent. */
+  clear(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#alarm[Symbol.dispose]();
+    for (const { delivery } of waiting) {
+      delivery.lost();
+    }
+  }
+}
