@@ -26,8 +26,8 @@ export const storage = v.looseObject({
     doc: "Longest time that data nobody waits for is held back for a common commit.",
     unit: "ms",
   }),
-  drain: field(v.picklist(["fifo", "interleave"]), "fifo", {
-    doc: "After an outage: `fifo` sends everything in order, `interleave` mixes live data into the backlog.",
+  drain: field(v.picklist(["fifo"]), "fifo", {
+    doc: "After an outage everything is sent in order, the oldest first. There is no other order yet.",
   }),
   max_records_count: field(whole(1), 10_000, { doc: "`memory`: capacity.", unit: "records" }),
   data_folder_path: field(v.string(), "./", {

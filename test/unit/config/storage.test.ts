@@ -60,7 +60,7 @@ describe("toStoragePlan", () => {
       whenFull: "wait",
       durability: "relaxed",
       commitIntervalMs: 0,
-      drain: "interleave",
+      drain: "fifo",
     };
     for (const type of ["memory", "file", "sqlite"]) {
       expect(plan({ type, ...own }).settings).toMatchObject({
@@ -69,7 +69,7 @@ describe("toStoragePlan", () => {
         whenFull: "wait",
         durability: "relaxed",
         commitIntervalMs: 0,
-        drain: "interleave",
+        drain: "fifo",
       });
     }
   });
