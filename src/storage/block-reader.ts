@@ -88,7 +88,7 @@ export class BlockReader {
       this.#states.set(id, known);
       return known;
     }
-    const state = new BlockState(id, records, tables.readBitmap(id));
+    const state = readState(id, records, tables);
     this.#states.set(id, state);
     this.#trim(MAX_STATES);
     return state;
@@ -104,4 +104,16 @@ export class BlockReader {
       }
     }
   }
+}
+
+/** A bitmap that does not agree with the number beside it is damaged: then everything is sent again rather than some of it never. */
+function readState(
+  id: number,
+  records: readonly EncodedRecord[],
+  tables: SqliteTables,
+): BlockState {
+  const done = tables.readBitmap(id);
+  const state = new BlockState(id, records, done);
+  const isRight = done === undefined || tables.readLeft(id)?.records === state.records;
+  return isRight ? state : new BlockState(id, records, undefined);
 }

@@ -76,6 +76,11 @@ export function decodeBlock(bytes: Uint8Array): Block {
   return { time, records, values: view.getUint32(20), text };
 }
 
+/** The CRC in the header of a block that has been decoded: tells blocks apart without comparing them. */
+export function blockCrcOf(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(CRC_OFFSET);
+}
+
 /** @throws DataError unless the bytes are what was written. */
 function checkWhole(bytes: Uint8Array, view: DataView): void {
   if (bytes.length < HEADER_BYTES) {

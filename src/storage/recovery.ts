@@ -113,16 +113,16 @@ function fillFresh(
 ): { readonly account: Account; readonly salvagedBlocks: number } {
   const wal = damage.wal ?? readWal(`${aside}-wal`);
   const copied = copyReadable(aside, tables);
-  const salvaged =
-    copied.isComplete || isForeign(damage.error)
-      ? undefined
-      : salvage({
-          path: aside,
-          wal,
-          target: tables,
-          wants: (id) => copied.isUnread(id),
-          withQuarantine: !copied.hasQuarantine,
-        });
+  // Also when SQLite came to an end: a damaged page of the index passes over rows without an error.
+  const salvaged = isForeign(damage.error)
+    ? undefined
+    : salvage({
+        path: aside,
+        wal,
+        target: tables,
+        wants: () => true,
+        withQuarantine: !copied.hasQuarantine,
+      });
   const counters = copied.account ?? Account.fromRows([...(salvaged?.counters ?? [])]);
   const account = (damage.account ?? counters).draft();
   account.nextBlock = Math.max(account.nextBlock, copied.nextBlock, salvaged?.nextBlock ?? 1);

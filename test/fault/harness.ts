@@ -67,6 +67,9 @@ export const COMPLETE: Account = {
   exitCode: 0,
 };
 
+/** The line that is being built. */
+let opening: Promise<unknown> = Promise.resolve();
+
 /** A source, a broker, the gateway and the platform. The caller starts the gateway and the source. */
 export class FaultLine implements AsyncDisposable {
   readonly name: string;
@@ -96,7 +99,14 @@ export class FaultLine implements AsyncDisposable {
     console.log(`${this.name}: TBGW_SEED=${this.seed}`);
   }
 
-  static async open(options: LineOptions): Promise<FaultLine> {
+  /** One line is built at a time: the port of a broker must not go to somebody else between finding and using it. */
+  static open(options: LineOptions): Promise<FaultLine> {
+    const line = opening.then(() => FaultLine.#build(options));
+    opening = line.catch(() => undefined);
+    return line;
+  }
+
+  static async #build(options: LineOptions): Promise<FaultLine> {
     await using stack = new AsyncDisposableStack();
     const platform = stack.use(
       await ThingsBoardDouble.listen({ clock: systemClock, store: "count" }),

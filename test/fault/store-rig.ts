@@ -39,7 +39,7 @@ async function put(): Promise<boolean> {
     accepted.add(mine);
     return true;
   }
-  const name = error instanceof Error ? error.name : String(error);
+  const name = error instanceof Error ? error.name : "no error";
   refusals.set(name, (refusals.get(name) ?? 0) + 1);
   return false;
 }

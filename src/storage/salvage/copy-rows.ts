@@ -12,17 +12,12 @@ export interface CopiedRows {
   /** The counters; `undefined` when they could not be read. */
   readonly account: Account | undefined;
   readonly nextBlock: number;
-  /** Whether a block of that id may still be in the file: SQLite could not say what became of it. */
-  isUnread(id: number): boolean;
-  readonly isComplete: boolean;
   readonly hasQuarantine: boolean;
 }
 
 const NOTHING: CopiedRows = {
   account: undefined,
   nextBlock: 1,
-  isUnread: () => true,
-  isComplete: false,
   hasQuarantine: false,
 };
 
@@ -34,22 +29,17 @@ export function copyReadable(path: string, target: SqliteTables): CopiedRows {
   }
   using _closing = source;
   const account = readAccount(source);
-  const unread = new Set<number>();
-  const forward = copyBlocks({ source, target, unread }, 0, (id) => source.nextId(id));
+  const forward = copyBlocks({ source, target }, 0, (id) => source.nextId(id));
   const backward = forward.isComplete
     ? undefined
-    : copyBlocks({ source, target, unread }, Number.MAX_SAFE_INTEGER, (id) => {
+    : copyBlocks({ source, target }, Number.MAX_SAFE_INTEGER, (id) => {
         const previous = source.previousId(id);
         return previous !== undefined && previous > forward.last ? previous : undefined;
       });
   const hasQuarantine = target.database.transaction(() => copyQuarantine(source, target));
-  const isComplete = forward.isComplete || backward?.isComplete === true;
-  const lowest = backward?.last ?? Number.MAX_SAFE_INTEGER;
   return {
     account,
     nextBlock: Math.max(account?.nextBlock ?? 1, forward.highest, backward?.highest ?? 1),
-    isComplete: isComplete && unread.size === 0,
-    isUnread: (id) => unread.has(id) || (!isComplete && id > forward.last && id < lowest),
     hasQuarantine,
   };
 }
@@ -71,11 +61,10 @@ function readAccount(source: SqliteTables): Account | undefined {
   return counters === undefined ? undefined : Account.fromRows(counters);
 }
 
-/** Where a copy goes from and to; ids that were seen and could not be read are added to `unread`. */
+/** Where a copy goes from and to. */
 interface Copy {
   readonly source: SqliteTables;
   readonly target: SqliteTables;
-  readonly unread: Set<number>;
 }
 
 /** Follows `step` from `from` and copies each block; stops where the source cannot be read. */
@@ -107,10 +96,9 @@ function copyBlocks(
 }
 
 /** Copies one block with its bitmap; passes over one that cannot be read. */
-function copyBlock({ source, target, unread }: Copy, id: number): void {
+function copyBlock({ source, target }: Copy, id: number): void {
   const row = readable(() => source.readBlock(id));
   if (row === undefined) {
-    unread.add(id);
     return;
   }
   target.insertBlock(row);

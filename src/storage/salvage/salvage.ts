@@ -2,7 +2,7 @@ import { readBatch } from "#sdk/batch";
 import { DataError } from "#sdk/errors";
 import { BlockState } from "../block-state.ts";
 import { OLDEST_COUNTER } from "../oldest-counter.ts";
-import { type Block, decodeBlock } from "../record.ts";
+import { type Block, blockCrcOf, decodeBlock } from "../record.ts";
 import type { SqliteTables } from "../sqlite-tables.ts";
 import { PageView, withFile } from "./page-view.ts";
 import { type SalvagedRow, salvageRows } from "./salvage-rows.ts";
@@ -59,6 +59,9 @@ class Salvage {
   readonly #counters = new Map<string, number>();
   readonly #partials = new Map<number, Uint8Array>();
   readonly #quarantined = new Set<number>();
+  readonly #inserted = new Set<number>();
+  /** CRCs of blocks that have a number: the same block without one is an image of an earlier time. */
+  readonly #known = new Set<number>();
   readonly #loose: { readonly block: Block; readonly data: Uint8Array }[] = [];
   #looseBytes = 0;
   #blocks = 0;
@@ -79,13 +82,14 @@ class Salvage {
 
   finish(): Salvaged {
     const { target } = this.#order;
+    const loose = this.#loose.filter(({ data }) => !this.#known.has(blockCrcOf(data)));
     const nextBlock = Math.max(this.#highest + 1, this.#counters.get("next-block") ?? 1);
     target.database.transaction(() => {
       this.#deleteOlder();
       for (const [id, done] of this.#partials) {
         applyPartial(target, id, done);
       }
-      for (const [index, { block, data }] of this.#loose.entries()) {
+      for (const [index, { block, data }] of loose.entries()) {
         const { time, records, values } = block;
         target.insertBlock({ id: nextBlock + index, time, records, values, data });
         this.#blocks += 1;
@@ -93,7 +97,7 @@ class Salvage {
     });
     return {
       blocks: this.#blocks,
-      nextBlock: nextBlock + this.#loose.length,
+      nextBlock: nextBlock + loose.length,
       counters: this.#counters,
     };
   }
@@ -138,19 +142,21 @@ class Salvage {
       return;
     }
     this.#highest = Math.max(this.#highest, id);
+    this.#known.add(blockCrcOf(data));
     if (!this.#order.wants(id) || target.readLeft(id) !== undefined) {
       return;
     }
     const { time, records, values } = block;
     target.insertBlock({ id, time, records, values, data });
+    this.#inserted.add(id);
     this.#blocks += 1;
   }
 
   #deleteOlder(): void {
     const { target } = this.#order;
     const oldest = this.#counters.get(OLDEST_COUNTER) ?? 0;
-    for (let id = target.nextId(0); id !== undefined && id < oldest; id = target.nextId(id)) {
-      if (this.#order.wants(id)) {
+    for (const id of this.#inserted) {
+      if (id < oldest && oldest <= (this.#counters.get("next-block") ?? 0)) {
         target.deleteBlock(id);
         this.#blocks -= 1;
       }
