@@ -1,12 +1,7 @@
 import type { LeftBehind } from "../config/storage.ts";
-import { createHost, type HostServices, type LinkStatus } from "../connector/host.ts";
-import {
-  type ConnectorSetup,
-  type ConnectorState,
-  ConnectorSupervisor,
-} from "../connector/supervisor.ts";
+import { createHost, type HostServices } from "../connector/host.ts";
+import { type ConnectorSetup, ConnectorSupervisor } from "../connector/supervisor.ts";
 import { DeliveryClient } from "../delivery/client.ts";
-import type { DeliveryReport } from "../delivery/port.ts";
 import { Pipeline } from "../pipeline/uplink.ts";
 import type { Clock } from "../sdk/clock.ts";
 import { errorText, TransientError } from "../sdk/errors.ts";
@@ -23,8 +18,10 @@ import { BUILD_MS } from "../version.ts";
 import { AttributeRequests } from "./attribute-requests.ts";
 import { Claims } from "./claims.ts";
 import { Devices } from "./devices.ts";
+import { ConnectorCounters } from "./metrics.ts";
 import { PlatformLink } from "./platform-link.ts";
 import { openStampClock, type StampClock } from "./stamp-clock.ts";
+import { type ConnectorLink, connectorStatus, type GatewayStatus } from "./status.ts";
 
 /** All a gateway is made from. */
 export interface GatewaySetup {
@@ -47,27 +44,6 @@ export interface GatewayOptions {
   readonly onFailure: (error: Error) => void;
 }
 
-/** One connector as `tbgw status` shows it. */
-export interface ConnectorStatus {
-  readonly name: string;
-  readonly type: string;
-  readonly state: ConnectorState;
-  readonly link: LinkStatus | undefined;
-  readonly detail: string | undefined;
-  readonly restarts: number;
-  readonly counters: Readonly<Record<string, number>>;
-}
-
-/** The whole gateway at one moment. */
-export interface GatewayStatus extends DeliveryReport {
-  /** How often the delivery thread failed and was replaced. */
-  readonly threadRestarts: number;
-  /** "not-set": the machine does not know the time; data is stored and sent once it does. */
-  readonly clock: "set" | "not-set";
-  readonly devices: number;
-  readonly connectors: readonly ConnectorStatus[];
-}
-
 /** How long a stop lets the uplink drain. The store keeps the rest; a memory store gets longer. */
 const DRAIN_MS = 2000;
 const DRAIN_MEMORY_MS = 4000;
@@ -85,8 +61,8 @@ export class Gateway implements AsyncDisposable {
   readonly #stamps: StampClock;
   readonly #services: HostServices;
   readonly #supervisors: readonly ConnectorSupervisor[];
-  readonly #links = new Map<string, { status: LinkStatus; detail: string | undefined }>();
-  readonly #counters = new Map<string, Record<string, number>>();
+  readonly #links = new Map<string, ConnectorLink>();
+  readonly #counters = new ConnectorCounters();
   readonly #stop = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
   #stopped: Promise<void> | undefined;
@@ -148,19 +124,9 @@ export class Gateway implements AsyncDisposable {
   /** The state of everything at this moment. @throws TransientError when the delivery thread does not answer */
   async status(): Promise<GatewayStatus> {
     const report = await this.#delivery.report();
-    const connectors = this.#supervisors.map((supervisor): ConnectorStatus => {
-      const { id, name, type } = supervisor.setup;
-      const link = this.#links.get(id);
-      return {
-        name,
-        type,
-        state: supervisor.state,
-        link: link?.status,
-        detail: link?.detail,
-        restarts: supervisor.restarts,
-        counters: this.#counters.get(id) ?? {},
-      };
-    });
+    const connectors = this.#supervisors.map((supervisor) =>
+      connectorStatus(supervisor, this.#links.get(supervisor.setup.id), this.#counters),
+    );
     return {
       ...report,
       threadRestarts: this.#delivery.restarts,
@@ -237,7 +203,7 @@ export class Gateway implements AsyncDisposable {
         }),
       acceptOwn: (data, signal) => pipeline.acceptOwn(data, signal),
       countRejected: (reason, values) => parts.delivery.countRejected(reason, values),
-      count: (connectorId, name, by) => this.#count(connectorId, name, by),
+      count: (connectorId, name, by) => this.#counters.count(connectorId, name, by),
       devices: this.#devices,
       attributes: parts.attributes,
       claim: (deviceName, claim) => parts.claims.claim(deviceName, claim),
@@ -247,12 +213,6 @@ export class Gateway implements AsyncDisposable {
         this.#links.set(connectorId, { status, detail });
       },
     };
-  }
-
-  #count(connectorId: string, name: string, by: number): void {
-    const counters = this.#counters.get(connectorId) ?? {};
-    counters[name] = (counters[name] ?? 0) + by;
-    this.#counters.set(connectorId, counters);
   }
 }
 
