@@ -19,6 +19,7 @@ import { AttributeRequests } from "./attribute-requests.ts";
 import { Claims } from "./claims.ts";
 import { Devices } from "./devices.ts";
 import { ConnectorCounters } from "./metrics.ts";
+import { OwnAttributes } from "./own-attributes.ts";
 import { PlatformLink } from "./platform-link.ts";
 import { openStampClock, type StampClock } from "./stamp-clock.ts";
 import { type ConnectorLink, connectorStatus, type GatewayStatus } from "./status.ts";
@@ -58,6 +59,7 @@ export class Gateway implements AsyncDisposable {
   readonly #log: Logger;
   readonly #delivery: DeliveryClient;
   readonly #devices: Devices;
+  readonly #own: OwnAttributes;
   readonly #stamps: StampClock;
   readonly #services: HostServices;
   readonly #supervisors: readonly ConnectorSupervisor[];
@@ -72,6 +74,7 @@ export class Gateway implements AsyncDisposable {
     this.#options = options;
     this.#log = this.#logger("service");
     this.#delivery = parts.delivery;
+    this.#own = parts.own;
     this.#stamps = parts.stamps;
     this.#devices = new Devices((device) => parts.delivery.device(device));
     this.#services = this.#buildServices(parts);
@@ -89,7 +92,7 @@ export class Gateway implements AsyncDisposable {
   static async start(setup: GatewaySetup, options: GatewayOptions): Promise<Gateway> {
     const { clock, sink, onFailure } = options;
     const platform = new PlatformLink();
-    const parts: { delivery?: DeliveryClient; attributes?: AttributeRequests } = {};
+    const parts: { own?: OwnAttributes; attributes?: AttributeRequests } = {};
     const log = createLogger({ source: "service", level: setup.logLevel, clock, sink });
     const buildMs = options.buildMs ?? BUILD_MS;
     // Before the delivery thread, which looks for what this notes.
@@ -106,7 +109,10 @@ export class Gateway implements AsyncDisposable {
         clock,
         sink,
         onReport: (report) => platform.update(report.link.state === "connected"),
-        onDownlink: (topic, payload) => parts.attributes?.receive(topic, payload),
+        onDownlink: (topic, payload) => {
+          parts.attributes?.receive(topic, payload);
+          parts.own?.receive(topic, payload);
+        },
         onFailure,
       },
     ).catch((error: unknown) => {
@@ -115,8 +121,11 @@ export class Gateway implements AsyncDisposable {
     });
     const attributes = new AttributeRequests(clock, delivery);
     parts.attributes = attributes;
+    const own = new OwnAttributes({ clock, log, publisher: delivery, platform });
+    parts.own = own;
     const claims = new Claims(delivery, platform);
-    const gateway = new Gateway(setup, options, { delivery, stamps, platform, attributes, claims });
+    const made = { delivery, stamps, platform, attributes, claims, own };
+    const gateway = new Gateway(setup, options, made);
     gateway.#startConnectors();
     return gateway;
   }
@@ -149,6 +158,7 @@ export class Gateway implements AsyncDisposable {
   async #stopOnce(): Promise<void> {
     this.#stop.abort(new TransientError("The gateway is stopping"));
     await this.#running;
+    this.#own[Symbol.dispose]();
     this.#stamps[Symbol.dispose]();
     await this.#logLedger();
     await this.#delivery.stop(this.#setup.storage.kind === "memory" ? DRAIN_MEMORY_MS : DRAIN_MS);
@@ -223,4 +233,5 @@ interface GatewayParts {
   readonly platform: PlatformLink;
   readonly attributes: AttributeRequests;
   readonly claims: Claims;
+  readonly own: OwnAttributes;
 }
