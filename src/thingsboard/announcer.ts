@@ -1,7 +1,7 @@
+import type { Alarm } from "#sdk/alarm";
 import { backoffMs } from "#sdk/backoff";
 import type { Clock } from "#sdk/clock";
 import type { Logger } from "#sdk/logger";
-import type { Alarm } from "./alarm.ts";
 import type { Backlog } from "./backlog.ts";
 import type { Device } from "./device.ts";
 import type { Delivery } from "./outstanding.ts";

@@ -1,8 +1,8 @@
 import { collectGarbage } from "#platform/memory";
+import type { Alarm } from "#sdk/alarm";
 import { backoffMs } from "#sdk/backoff";
 import type { Clock } from "#sdk/clock";
 import { AdaptiveWindow } from "./adaptive-window.ts";
-import type { Alarm } from "./alarm.ts";
 import { costOf, isOwnPiece, type Piece } from "./piece.ts";
 import type { Meter } from "./rate-limit.ts";
 import type { Session } from "./session.ts";

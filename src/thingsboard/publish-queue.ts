@@ -1,6 +1,6 @@
+import { Alarm } from "#sdk/alarm";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
-import { Alarm } from "./alarm.ts";
 import type { Delivery } from "./outstanding.ts";
 import type { Rates } from "./rates.ts";
 

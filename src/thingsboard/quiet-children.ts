@@ -1,5 +1,5 @@
+import type { Alarm } from "#sdk/alarm";
 import type { Clock } from "#sdk/clock";
-import type { Alarm } from "./alarm.ts";
 import type { Device } from "./device.ts";
 import type { Delivery } from "./outstanding.ts";
 import type { Session } from "./session.ts";

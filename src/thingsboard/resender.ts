@@ -1,5 +1,5 @@
+import type { Alarm } from "#sdk/alarm";
 import type { Clock } from "#sdk/clock";
-import type { Alarm } from "./alarm.ts";
 import type { Backlog } from "./backlog.ts";
 import { type Item, laneOf } from "./device.ts";
 import type { Packer } from "./packer.ts";

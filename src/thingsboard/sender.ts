@@ -1,8 +1,8 @@
+import { Alarm } from "#sdk/alarm";
 import type { Clock } from "#sdk/clock";
 import type { Logger } from "#sdk/logger";
 import { supervise } from "#sdk/supervise";
 import type { Cursor, EventStore } from "../storage/event-store.ts";
-import { Alarm } from "./alarm.ts";
 import { Announcer } from "./announcer.ts";
 import { Backlog } from "./backlog.ts";
 import type { Item } from "./device.ts";

@@ -1,6 +1,6 @@
+import type { Alarm } from "#sdk/alarm";
 import type { Clock } from "#sdk/clock";
 import type { Logger } from "#sdk/logger";
-import type { Alarm } from "./alarm.ts";
 import type { Backlog } from "./backlog.ts";
 import type { Item } from "./device.ts";
 import type { LinkEnd } from "./link.ts";

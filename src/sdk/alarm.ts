@@ -1,4 +1,4 @@
-import type { Clock } from "#sdk/clock";
+import type { Clock } from "./clock.ts";
 
 /** One timer for the earliest of many due times. */
 export class Alarm implements Disposable {
