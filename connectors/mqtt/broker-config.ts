@@ -132,8 +132,7 @@ export const brokerConfig = v.looseObject({
     ignored: true,
   }),
   sendDataOnlyOnChange: optional(v.unknown(), {
-    doc: 'Without effect; use `reportStrategy: {"type": "ON_CHANGE"}`.',
-    ignored: true,
+    doc: 'Older switch: `true` stands for `reportStrategy: {"type": "ON_CHANGE"}` of the connector.',
   }),
 });
 

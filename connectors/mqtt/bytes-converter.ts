@@ -3,9 +3,10 @@ import { coerce } from "#sdk/datatypes";
 import { DataError } from "#sdk/errors";
 import { type DeviceData, Float, type Json } from "#sdk/model";
 import { compilePythonRegex } from "#sdk/python-regex";
+import { type StrategyConfig, toReportStrategy } from "#sdk/report-strategy";
 import { compileTopicText, namedBy } from "./device-info.ts";
-import type { BytesConverterConfig, StrategyConfig } from "./mapping-config.ts";
-import { RecordDraft, toStrategy } from "./record-draft.ts";
+import type { BytesConverterConfig } from "./mapping-config.ts";
+import { RecordDraft } from "./record-draft.ts";
 
 type PointConfig = BytesConverterConfig["timeseries"][number];
 type OnBadPoint = (error: DataError) => void;
@@ -15,7 +16,7 @@ interface Point {
   readonly findKey: (payload: Uint8Array, topic: string) => string | undefined;
   /** `undefined`: the payload ends before it. @throws DataError */
   readonly findValue: (payload: Uint8Array) => Json | undefined;
-  readonly strategy: ReturnType<typeof toStrategy>;
+  readonly strategy: ReturnType<typeof toReportStrategy>;
 }
 
 /** Part of the payload, by Python's rules: negative positions count from the end, the end is not included. */
@@ -47,7 +48,7 @@ export function createBytesConverter(
   );
   const attributes = config.attributes.map(compilePoint);
   const timeseries = config.timeseries.map(compilePoint);
-  const deviceStrategy = toStrategy(strategy);
+  const deviceStrategy = toReportStrategy(strategy);
   return ({ payload, topic, receivedTs }, onBadPoint) => {
     const draft = new RecordDraft(findDevice(payload, topic), receivedTs);
     const evaluate = (point: Point, add: (key: string, value: Json) => void): void => {
@@ -109,7 +110,7 @@ function compilePoint(point: PointConfig): Point {
         ? (payload) => fill(keyParts, payload, read)
         : (_payload, topic) => regex.lastGroup(topic),
     findValue: compileValue(point, read),
-    strategy: toStrategy(point.reportStrategy),
+    strategy: toReportStrategy(point.reportStrategy),
   };
 }
 

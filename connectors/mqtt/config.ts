@@ -1,34 +1,9 @@
 import * as v from "valibot";
 import { entries, field, optional, required } from "#sdk/config";
+import { reportStrategy } from "#sdk/report-strategy";
 import { brokerConfig, wholeNumber } from "./broker-config.ts";
 import { type Mapping, mapping } from "./mapping-config.ts";
 import { requestFields, requestsMapping } from "./requests-config.ts";
-
-const rootStrategyType = v.pipe(
-  v.string(),
-  v.toUpperCase(),
-  v.picklist([
-    "ON_RECEIVED",
-    "ON_CHANGE",
-    "ON_REPORT_PERIOD",
-    "ON_CHANGE_OR_REPORT_PERIOD",
-    "DISABLED",
-  ]),
-);
-
-const rootStrategy = v.looseObject({
-  type: optional(rootStrategyType, {
-    doc: "When a value goes up. Default: the gateway's strategy.",
-  }),
-  reportPeriod: optional(wholeNumber(1, Number.MAX_SAFE_INTEGER), {
-    doc: "Time between two reports of a key. Default: the gateway's.",
-    unit: "ms",
-  }),
-  ttl: optional(wholeNumber(0, Number.MAX_SAFE_INTEGER), {
-    doc: "How long the last value is remembered without a change. Default: the gateway's.",
-    unit: "s",
-  }),
-});
 
 /** The connector file of an MQTT connector. */
 export const mqttConfig = v.looseObject({
@@ -37,10 +12,9 @@ export const mqttConfig = v.looseObject({
   logLevel: field(v.string(), "INFO", { doc: "Least important lines to log." }),
   enableRemoteLogging: field(v.boolean(), false, { doc: "Send the log to the platform." }),
   configVersion: optional(v.unknown(), { doc: "Written by the platform.", ignored: true }),
-  reportStrategy: optional(rootStrategy, { doc: "When values of this connector go up." }),
+  reportStrategy: optional(reportStrategy, { doc: "When values of this connector go up." }),
   sendDataOnlyOnChange: optional(v.unknown(), {
-    doc: 'Without effect; use `reportStrategy: {"type": "ON_CHANGE"}`.',
-    ignored: true,
+    doc: 'Older switch: `true` stands for `reportStrategy: {"type": "ON_CHANGE"}`.',
   }),
   broker: required(brokerConfig, { doc: "The broker the devices talk to." }),
   maxPayloadBytes: field(wholeNumber(1, 268_435_455), 262_144, {

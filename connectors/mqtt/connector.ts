@@ -15,7 +15,6 @@ export default defineConnector({
   schema: mqttConfig,
   upgrade: upgradeConfig,
   create: async (config, host) => {
-    adviseOnStrategy(config, host);
     const routes = await createRoutes(config, host);
     const wanted = routes.map(({ route, mapping }) => ({
       filter: route.filter,
@@ -97,15 +96,4 @@ async function createRoute(
   }
   const convert = await created;
   return { path, filter, convert: (message) => convert(message), counts: true };
-}
-
-/** An old switch that the reference no longer reads, but people still write. */
-function adviseOnStrategy(config: MqttConfig, host: ConnectorHost): void {
-  const { list } = mappingsOf(config);
-  const places = [config, config.broker, ...list.map(({ converter }) => converter)];
-  if (places.some(({ sendDataOnlyOnChange }) => sendDataOnlyOnChange === true)) {
-    host.log.warn("sendDataOnlyOnChange has no effect", {
-      instead: '"reportStrategy": {"type": "ON_CHANGE"}',
-    });
-  }
 }

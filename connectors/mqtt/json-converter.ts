@@ -7,6 +7,7 @@ import { compileExpression } from "#sdk/expression";
 import { decodePayload } from "#sdk/json-reader";
 import { type DeviceData, type EpochMs, isJsonObject, type Json } from "#sdk/model";
 import { compilePythonRegex } from "#sdk/python-regex";
+import { type StrategyConfig, toReportStrategy } from "#sdk/report-strategy";
 import {
   compileDeviceInfo,
   compileTemplate,
@@ -15,8 +16,8 @@ import {
   hasFieldTag,
   readsFields,
 } from "./device-info.ts";
-import type { JsonConverterConfig, StrategyConfig } from "./mapping-config.ts";
-import { mergeRecords, RecordDraft, toStrategy } from "./record-draft.ts";
+import type { JsonConverterConfig } from "./mapping-config.ts";
+import { mergeRecords, RecordDraft } from "./record-draft.ts";
 
 type AttributeConfig = Exclude<JsonConverterConfig["attributes"][number], string>;
 type TimeseriesConfig = Exclude<JsonConverterConfig["timeseries"][number], string>;
@@ -27,7 +28,7 @@ interface Point {
   readonly findKey: FindText;
   /** `undefined`: the message does not hold it. @throws DataError when it cannot be converted */
   readonly findValue: (body: Json) => Json | undefined;
-  readonly strategy: ReturnType<typeof toStrategy>;
+  readonly strategy: ReturnType<typeof toReportStrategy>;
 }
 
 interface TimedPoint extends Point {
@@ -49,7 +50,7 @@ interface Program {
   readonly attributes: readonly (Point | "everything")[];
   readonly timeseries: readonly (TimedPoint | "everything")[];
   readonly useReceivedTs: boolean;
-  readonly strategy: ReturnType<typeof toStrategy>;
+  readonly strategy: ReturnType<typeof toReportStrategy>;
   /** Whether a payload that is no JSON is of no use. */
   readonly readsFields: boolean;
 }
@@ -203,7 +204,7 @@ function compileProgram(
         : { ...compilePoint(point, useEval), findTs: compileTs(point, useReceivedTs) },
     ),
     useReceivedTs,
-    strategy: toStrategy(strategy),
+    strategy: toReportStrategy(strategy),
     readsFields: readsFields(deviceInfo) || points.some(pointReadsFields),
   };
 }
@@ -222,7 +223,7 @@ function compilePoint(point: AttributeConfig, useEval: boolean): Point {
     findKey:
       regex === undefined ? compileTemplate(point.key) : (_body, topic) => regex.lastGroup(topic),
     findValue: compileValue(point.value, point.type, useEval),
-    strategy: toStrategy(point.reportStrategy),
+    strategy: toReportStrategy(point.reportStrategy),
   };
 }
 

@@ -1,4 +1,5 @@
 import { isJsonObject, type Json } from "#sdk/model";
+import { upgradeOnlyOnChange } from "#sdk/report-strategy";
 
 type JsonObject = { readonly [key: string]: Json };
 
@@ -34,7 +35,7 @@ export function upgradeConfig(json: Json): Json {
   if (!isJsonObject(json)) {
     return json;
   }
-  const upgraded: Record<string, Json> = { ...json };
+  const upgraded: Record<string, Json> = { ...upgradeOnlyOnChange(withBrokerSwitch(json)) };
   for (const key of ["mapping", "dataMapping"]) {
     mapList(upgraded, key, upgradeMapping);
   }
@@ -52,6 +53,14 @@ export function upgradeConfig(json: Json): Json {
   return upgraded;
 }
 
+/** The switch of old files stands in the broker's section or at the root; both mean the connector. */
+function withBrokerSwitch(json: JsonObject): JsonObject {
+  const { broker } = json;
+  return isJsonObject(broker) && broker["sendDataOnlyOnChange"] === true
+    ? { ...json, sendDataOnlyOnChange: true }
+    : json;
+}
+
 function mapList(
   object: Record<string, Json>,
   key: string,
@@ -65,7 +74,9 @@ function mapList(
 
 function upgradeMapping(entry: JsonObject): Json {
   const { converter } = entry;
-  return isJsonObject(converter) ? { ...entry, converter: upgradeConverter(converter) } : entry;
+  return isJsonObject(converter)
+    ? { ...entry, converter: upgradeOnlyOnChange(upgradeConverter(converter)) }
+    : entry;
 }
 
 function upgradeConverter(converter: JsonObject): JsonObject {

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { entries, field, optional, required } from "#sdk/config";
-import { qosLevel, wholeNumber } from "./broker-config.ts";
+import { reportStrategy } from "#sdk/report-strategy";
+import { qosLevel } from "./broker-config.ts";
 import { calculationProblem, expressionProblem, patternProblem } from "./problems.ts";
 import { filterProblem } from "./topics.ts";
 
@@ -37,25 +38,6 @@ const constantOrExpression = v.pipe(
     }
   }),
 );
-
-const strategyType = v.pipe(
-  v.string(),
-  v.toUpperCase(),
-  v.picklist(["ON_RECEIVED", "ON_CHANGE", "ON_REPORT_PERIOD", "ON_CHANGE_OR_REPORT_PERIOD"]),
-);
-
-/** `reportStrategy` of a key or a device. */
-export const reportStrategy = v.looseObject({
-  type: required(strategyType, { doc: "When a value goes up." }),
-  reportPeriod: optional(wholeNumber(1, Number.MAX_SAFE_INTEGER), {
-    doc: "Time between two reports of a key. Default: the gateway's.",
-    unit: "ms",
-  }),
-  ttl: optional(wholeNumber(0, Number.MAX_SAFE_INTEGER), {
-    doc: "How long the last value is remembered without a change. Default: the gateway's.",
-    unit: "s",
-  }),
-});
 
 /** Where a name comes from. */
 const nameSource = v.picklist(["message", "topic", "constant"]);
@@ -189,10 +171,9 @@ function pointList<const S extends v.GenericSchema>(point: S) {
   );
 }
 
-const ignoredKeys = {
+const olderKeys = {
   sendDataOnlyOnChange: optional(v.unknown(), {
-    doc: 'Without effect; use `reportStrategy: {"type": "ON_CHANGE"}`.',
-    ignored: true,
+    doc: 'Older switch: `true` stands for `reportStrategy: {"type": "ON_CHANGE"}`.',
   }),
   timeout: optional(v.unknown(), { doc: "Without effect.", ignored: true }),
   cached: optional(v.unknown(), { doc: "Without effect.", ignored: true }),
@@ -217,7 +198,7 @@ const jsonConverter = v.pipe(
       doc: "Stamp all values with the time of arrival, whatever the message says.",
     }),
     reportStrategy: optional(reportStrategy, { doc: "When the values of the device go up." }),
-    ...ignoredKeys,
+    ...olderKeys,
   }),
   v.rawCheck(({ dataset, addIssue }) => {
     if (!dataset.typed || !dataset.value.useEval) {
@@ -284,7 +265,7 @@ const bytesConverter = v.looseObject({
   attributes: field(entries(bytesPoint), [], { doc: "Client-side attributes." }),
   timeseries: field(entries(bytesPoint), [], { doc: "Telemetry." }),
   reportStrategy: optional(reportStrategy, { doc: "When the values of the device go up." }),
-  ...ignoredKeys,
+  ...olderKeys,
 });
 
 /** `converter` of type `custom`: an extension. */
@@ -301,7 +282,7 @@ const customConverter = v.looseObject({
   deviceInfo: optional(v.unknown(), { doc: "Handed to the extension.", ignored: true }),
   attributes: optional(v.unknown(), { doc: "Handed to the extension.", ignored: true }),
   timeseries: optional(v.unknown(), { doc: "Handed to the extension.", ignored: true }),
-  ...ignoredKeys,
+  ...olderKeys,
 });
 
 /** One element of `mapping`. */
@@ -325,5 +306,3 @@ export type JsonConverterConfig = v.InferOutput<typeof jsonConverter>;
 export type BytesConverterConfig = v.InferOutput<typeof bytesConverter>;
 /** Where the names of a device come from. */
 export type DeviceInfoConfig = v.InferOutput<typeof looseDeviceInfo>;
-/** A report strategy of a key or device. */
-export type StrategyConfig = v.InferOutput<typeof reportStrategy>;

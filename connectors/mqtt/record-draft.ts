@@ -1,5 +1,4 @@
 import type { DeviceData, EpochMs, Json, ReportStrategy } from "#sdk/model";
-import type { StrategyConfig } from "./mapping-config.ts";
 
 /** The device a record is about. */
 interface Device {
@@ -116,19 +115,6 @@ export function mergeRecords(drafts: readonly RecordDraft[]): readonly RecordDra
     }
   }
   return merged;
-}
-
-/** A strategy of the configuration as the pipeline takes it. */
-export function toStrategy(config: StrategyConfig | undefined): ReportStrategy | undefined {
-  if (config === undefined) {
-    return undefined;
-  }
-  const { type, reportPeriod, ttl } = config;
-  return {
-    type,
-    ...(reportPeriod === undefined ? {} : { reportPeriod }),
-    ...(ttl === undefined ? {} : { ttl }),
-  };
 }
 
 function toEntry({ ts, values }: Moment): { ts?: EpochMs; values: Record<string, Json> } {

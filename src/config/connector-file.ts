@@ -150,7 +150,7 @@ function fromObject(
     id,
     logLevel: LOG_LEVELS[root.value.logLevel],
     enableRemoteLogging: root.value.enableRemoteLogging,
-    reportStrategy: toConnectorStrategy(root.value.reportStrategy, gatewayStrategy),
+    reportStrategy: undefined,
     raw: content.value,
   };
   const early = [...content.issues, ...root.issues.map(place)];
@@ -163,6 +163,10 @@ function fromObject(
     const issues = [...early, fileIssue(file, upgraded.problem)];
     return { ...base, config: undefined, usable: false, secrets: [], issues };
   }
+  // Out of the upgraded file: an older form may say it in another way.
+  const { reportStrategy } = isJsonObject(upgraded.json)
+    ? readRoot(upgraded.json).value
+    : root.value;
   const injected = isJsonObject(upgraded.json)
     ? { ...upgraded.json, id, name: entry.name }
     : upgraded.json;
@@ -174,6 +178,7 @@ function fromObject(
   const found = [...resolved.issues, ...checked.issues.filter((issue) => !isAboutRootKey(issue))];
   return {
     ...base,
+    reportStrategy: toConnectorStrategy(reportStrategy, gatewayStrategy),
     config: checked.usable ? deepFreeze(checked.value) : undefined,
     usable: checked.usable,
     secrets: resolved.secrets,

@@ -1,7 +1,8 @@
 import * as v from "valibot";
 import { entries, field, optional, required } from "#sdk/config";
+import { reportStrategy } from "#sdk/report-strategy";
 import { provisioning } from "./provisioning.ts";
-import { connectorStrategy, gatewayStrategy } from "./report-strategy.ts";
+import { gatewayStrategy } from "./report-strategy.ts";
 import { security } from "./security.ts";
 import { STATISTICS_DEFAULT, statistics } from "./statistics.ts";
 import { storage } from "./storage.ts";
@@ -227,7 +228,7 @@ export const connectorRoot = v.looseObject({
   enableRemoteLogging: field(v.boolean(), false, {
     doc: "Sends the connector's log to the platform.",
   }),
-  reportStrategy: optional(connectorStrategy, {
+  reportStrategy: optional(reportStrategy, {
     doc: "When values go up, unless device or key say otherwise.",
   }),
   configVersion: optional(v.unknown(), { doc: "For information only.", ignored: true }),

@@ -1,15 +1,8 @@
 import * as v from "valibot";
 import { field, optional, type ParseIssue } from "#sdk/config";
 import type { ReportStrategy } from "#sdk/model";
-import { anyCase, atLeast } from "./values.ts";
-
-const strategyType = anyCase([
-  "ON_RECEIVED",
-  "ON_CHANGE",
-  "ON_REPORT_PERIOD",
-  "ON_CHANGE_OR_REPORT_PERIOD",
-  "DISABLED",
-]);
+import { isAggregated, type StrategyConfig, strategyType } from "#sdk/report-strategy";
+import { atLeast } from "./values.ts";
 
 const aggregationFunction = optional(v.unknown(), {
   doc: "Not supported: with any value but null the whole strategy is left out.",
@@ -32,20 +25,6 @@ export const gatewayStrategy = v.looseObject({
   aggregationFunction,
 });
 
-/** `reportStrategy` at the root of a connector file: what is missing is taken from the gateway's strategy. */
-export const connectorStrategy = v.looseObject({
-  type: optional(strategyType, { doc: "When a value goes up. Default: the gateway's strategy." }),
-  reportPeriod: optional(atLeast(1), {
-    doc: "Time between two reports of a key. Default: the gateway's.",
-    unit: "ms",
-  }),
-  ttl: optional(atLeast(0), {
-    doc: "How long the last value of a key is remembered without a change. Default: the gateway's.",
-    unit: "s",
-  }),
-  aggregationFunction,
-});
-
 /** The gateway's strategy as the pipeline takes it. */
 export function toGatewayStrategy(
   parsed: v.InferOutput<typeof gatewayStrategy>,
@@ -58,7 +37,7 @@ export function toGatewayStrategy(
 
 /** A connector's strategy, completed from the gateway's; `undefined` when the connector has none of its own. */
 export function toConnectorStrategy(
-  parsed: v.InferOutput<typeof connectorStrategy> | undefined,
+  parsed: StrategyConfig | undefined,
   gateway: Required<ReportStrategy>,
 ): ReportStrategy | undefined {
   if (parsed === undefined || isAggregated(parsed)) {
@@ -77,7 +56,7 @@ export function toConnectorStrategy(
 
 /** What a person should know about a strategy at `path`. */
 export function strategyIssues(
-  parsed: v.InferOutput<typeof connectorStrategy> | undefined,
+  parsed: StrategyConfig | undefined,
   path: readonly (string | number)[],
 ): readonly ParseIssue[] {
   if (parsed === undefined) {
@@ -93,8 +72,4 @@ export function strategyIssues(
     return [{ severity: "warning", path, message }];
   }
   return [];
-}
-
-function isAggregated(parsed: { readonly aggregationFunction?: unknown }): boolean {
-  return parsed.aggregationFunction !== undefined && parsed.aggregationFunction !== null;
 }

@@ -67,6 +67,7 @@ export {
   type Values,
 } from "../sdk/model.ts";
 export { compilePythonRegex } from "../sdk/python-regex.ts";
+export { reportStrategy, type StrategyConfig, toReportStrategy } from "../sdk/report-strategy.ts";
 export { defineRpc, type RpcSpec } from "../sdk/rpc.ts";
 export { Schedule } from "../sdk/schedule.ts";
 export type { Output, StandardResult, StandardSchema, Tag } from "../sdk/standard-schema.ts";

@@ -62,9 +62,12 @@ export type Json =
 /** Values of one moment by key. */
 export type Values = Readonly<Record<string, Json>>;
 
-/** When a value goes up. `reportPeriod` in ms and `ttl` in s, as in the configuration files. */
+/**
+ * When a value goes up. `reportPeriod` in ms and `ttl` in s, as in the configuration files. What is absent is taken from the
+ * level above: key, device, connector, gateway.
+ */
 export interface ReportStrategy {
-  readonly type:
+  readonly type?:
     | "ON_RECEIVED"
     | "ON_CHANGE"
     | "ON_REPORT_PERIOD"

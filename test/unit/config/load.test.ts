@@ -109,6 +109,15 @@ describe("loadConfiguration", () => {
     });
   });
 
+  test("the strategy of an older form of a connector file counts once it is upgraded", async () => {
+    const upgrade = () => ({ reportStrategy: { type: "ON_CHANGE" } });
+    const extensions = [extension(undefined, { upgrade })];
+    const entry = { type: "meter", name: "M", configuration: "m.json" };
+    using files = new ConfigFiles({ "tb_gateway.json": main([entry]), "m.json": { old: true } });
+    const { connectors } = await load(files, { extensions });
+    expect(connectors[0]).toMatchObject({ reportStrategy: { type: "ON_CHANGE" } });
+  });
+
   test("an extension takes the type nothing else has, by class, by no name, or as the only one", async () => {
     const named = [
       { type: "meter", name: "1", class: "A", configuration: "m.json" },

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import {
-  connectorStrategy,
   gatewayStrategy,
   strategyIssues,
   toConnectorStrategy,
   toGatewayStrategy,
 } from "../../../src/config/report-strategy.ts";
+import { reportStrategy } from "../../../src/sdk/report-strategy.ts";
 
 const gateway = { type: "ON_CHANGE", reportPeriod: 5000, ttl: 60 } as const;
 
@@ -29,7 +29,7 @@ describe("toGatewayStrategy", () => {
 });
 
 describe("toConnectorStrategy", () => {
-  const of = (section: object) => toConnectorStrategy(v.parse(connectorStrategy, section), gateway);
+  const of = (section: object) => toConnectorStrategy(v.parse(reportStrategy, section), gateway);
 
   test("none or an empty one inherits", () => {
     expect(toConnectorStrategy(undefined, gateway)).toBeUndefined();
@@ -48,7 +48,7 @@ describe("toConnectorStrategy", () => {
 
   test("a period strategy without a period is a warning", () => {
     const warned = (section: object) =>
-      strategyIssues(v.parse(connectorStrategy, section), []).map(({ severity }) => severity);
+      strategyIssues(v.parse(reportStrategy, section), []).map(({ severity }) => severity);
     expect(warned({ type: "ON_REPORT_PERIOD" })).toEqual(["warning"]);
     expect(warned({ type: "ON_CHANGE_OR_REPORT_PERIOD" })).toEqual(["warning"]);
     expect(warned({ type: "ON_REPORT_PERIOD", reportPeriod: 1 })).toEqual([]);
