@@ -37,6 +37,8 @@ export interface SupervisorOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly createHost: (setup: ConnectorSetup) => RevocableHost;
+  /** Told of each instance when it begins to run; the result is disposed as soon as it ends or is asked to. */
+  readonly onRunning?: (setup: ConnectorSetup, connector: Connector) => Disposable;
 }
 
 /**
@@ -48,6 +50,7 @@ export class ConnectorSupervisor {
   readonly #options: SupervisorOptions;
   #state: ConnectorState = "starting";
   #restarts = 0;
+  #instance: Connector | undefined;
 
   constructor(setup: ConnectorSetup, options: SupervisorOptions) {
     this.#setup = setup;
@@ -60,6 +63,11 @@ export class ConnectorSupervisor {
 
   get state(): ConnectorState {
     return this.#state;
+  }
+
+  /** The instance that runs; `undefined` while there is none. */
+  get instance(): Connector | undefined {
+    return this.#instance;
   }
 
   /** How often an instance was replaced. */
@@ -109,7 +117,7 @@ export class ConnectorSupervisor {
       );
       connector = await this.#within(created, CREATE_TIMEOUT_MS, "create");
       this.#state = "running";
-      await this.#untilStopped(connector.run(signal), signal);
+      await this.#runInstance(connector, signal);
     } catch (error) {
       end = error;
     }
@@ -127,6 +135,23 @@ export class ConnectorSupervisor {
     }
     revocable.revoke();
     return end;
+  }
+
+  /** Shows the instance to the others for as long as it runs. */
+  async #runInstance(connector: Connector, signal: AbortSignal): Promise<void> {
+    const shown = this.#options.onRunning?.(this.#setup, connector);
+    this.#instance = connector;
+    const hide = (): void => {
+      this.#instance = undefined;
+      shown?.[Symbol.dispose]();
+    };
+    signal.addEventListener("abort", hide, { once: true });
+    try {
+      await this.#untilStopped(connector.run(signal), signal);
+    } finally {
+      signal.removeEventListener("abort", hide);
+      hide();
+    }
   }
 
   /** Waits for `run`; after the abort only for the time a connector has to stop. */

@@ -4,6 +4,7 @@ import { TransientError } from "../sdk/errors.ts";
 import { readJson } from "../sdk/json-reader.ts";
 import { isJsonObject, type Json, type Values } from "../sdk/model.ts";
 import type { Publisher } from "./claims.ts";
+import type { Downlinks } from "./downlinks.ts";
 
 /** Where the platform answers. */
 const RESPONSE_TOPIC = "v1/gateway/attributes/response";
@@ -23,9 +24,10 @@ export class AttributeRequests {
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
 
-  constructor(clock: Clock, publisher: Publisher) {
+  constructor(clock: Clock, publisher: Publisher, downlinks: Downlinks) {
     this.#clock = clock;
     this.#publisher = publisher;
+    downlinks.on(RESPONSE_TOPIC, (payload) => this.#receive(payload));
   }
 
   /** Unknown keys are absent. @throws TransientError when the platform is away or silent for 20 s */
@@ -39,11 +41,7 @@ export class AttributeRequests {
     return { shared, client };
   }
 
-  /** Takes a message of the platform; other topics are left alone. */
-  receive(topic: string, payload: string): void {
-    if (topic !== RESPONSE_TOPIC) {
-      return;
-    }
+  #receive(payload: string): void {
     const body = readJson(payload);
     if (!isJsonObject(body)) {
       return;

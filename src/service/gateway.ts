@@ -17,9 +17,11 @@ import type { SessionSettings } from "../thingsboard/settings.ts";
 import { BUILD_MS } from "../version.ts";
 import { AttributeRequests } from "./attribute-requests.ts";
 import { Claims } from "./claims.ts";
+import { ConnectorDirectory } from "./connector-directory.ts";
 import { Devices } from "./devices.ts";
+import { Downlinks } from "./downlinks.ts";
 import { ConnectorCounters } from "./metrics.ts";
-import { OwnAttributes } from "./own-attributes.ts";
+import { OWN_ATTRIBUTES, OwnAttributes } from "./own-attributes.ts";
 import { PlatformLink } from "./platform-link.ts";
 import { openStampClock, type StampClock } from "./stamp-clock.ts";
 import { type ConnectorLink, connectorStatus, type GatewayStatus } from "./status.ts";
@@ -65,6 +67,7 @@ export class Gateway implements AsyncDisposable {
   readonly #supervisors: readonly ConnectorSupervisor[];
   readonly #links = new Map<string, ConnectorLink>();
   readonly #counters = new ConnectorCounters();
+  readonly #directory = new ConnectorDirectory();
   readonly #stop = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
   #stopped: Promise<void> | undefined;
@@ -84,6 +87,8 @@ export class Gateway implements AsyncDisposable {
           clock: options.clock,
           log: this.#log,
           createHost: (made) => createHost(made, this.#services),
+          onRunning: ({ id, name, type }, running) =>
+            this.#directory.add({ id, name, type, connector: running }),
         }),
     );
   }
@@ -92,8 +97,8 @@ export class Gateway implements AsyncDisposable {
   static async start(setup: GatewaySetup, options: GatewayOptions): Promise<Gateway> {
     const { clock, sink, onFailure } = options;
     const platform = new PlatformLink();
-    const parts: { own?: OwnAttributes; attributes?: AttributeRequests } = {};
     const log = createLogger({ source: "service", level: setup.logLevel, clock, sink });
+    const downlinks = new Downlinks(log);
     const buildMs = options.buildMs ?? BUILD_MS;
     // Before the delivery thread, which looks for what this notes.
     const stamps = openStampClock({ clock, log, dataDir: setup.dataDir, buildMs });
@@ -109,20 +114,16 @@ export class Gateway implements AsyncDisposable {
         clock,
         sink,
         onReport: (report) => platform.update(report.link.state === "connected"),
-        onDownlink: (topic, payload) => {
-          parts.attributes?.receive(topic, payload);
-          parts.own?.receive(topic, payload);
-        },
+        onDownlink: (topic, payload) => downlinks.receive(topic, payload),
         onFailure,
       },
     ).catch((error: unknown) => {
       stamps[Symbol.dispose]();
       throw error;
     });
-    const attributes = new AttributeRequests(clock, delivery);
-    parts.attributes = attributes;
+    const attributes = new AttributeRequests(clock, delivery, downlinks);
     const own = new OwnAttributes({ clock, log, publisher: delivery, platform });
-    parts.own = own;
+    downlinks.on(OWN_ATTRIBUTES, (payload, match) => own.receive(match?.[0] ?? "", payload));
     const claims = new Claims(delivery, platform);
     const made = { delivery, stamps, platform, attributes, claims, own };
     const gateway = new Gateway(setup, options, made);

@@ -9,6 +9,8 @@ import type { PlatformLink } from "./platform-link.ts";
 
 /** Where the gateway device's own attributes are published, and where their changes arrive. */
 const TOPIC = "v1/devices/me/attributes";
+/** All topics that are about them. */
+export const OWN_ATTRIBUTES = /^v1\/devices\/me\/attributes(\/response\/\d+)?$/;
 const RESPONSE = /^v1\/devices\/me\/attributes\/response\/(\d+)$/;
 /** How long an answer may take. */
 const TIMEOUT_MS = 20_000;

@@ -44,6 +44,10 @@ function setUp(create: () => Connector | Promise<Connector>) {
     log,
     // The connector of these tests never looks at its host.
     createHost: () => ({ host: {} as ConnectorHost, revoke: () => events.push("revoke") }),
+    onRunning: () => {
+      events.push("shown");
+      return { [Symbol.dispose]: () => events.push("hidden") };
+    },
   });
   const stop = new AbortController();
   const done = supervisor.run(stop.signal);
@@ -62,9 +66,12 @@ describe("ConnectorSupervisor", () => {
     const { clock, events, supervisor, stop, done } = setUp(() => connector(untilAborted));
     await clock.advance(1000);
     expect(supervisor.state).toBe("running");
+    expect(supervisor.instance).toBeDefined();
     stop.abort();
+    expect(supervisor.instance).toBeUndefined();
     await done;
-    expect(events).toEqual(["create", "revoke"]);
+    expect(new Set(events)).toEqual(new Set(["create", "shown", "hidden", "revoke"]));
+    expect(events.at(-1)).toBe("revoke");
     expect(supervisor.state).toBe("stopped");
   });
 

@@ -2,8 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { TransientError } from "../../../src/sdk/errors.ts";
 import { AttributeRequests } from "../../../src/service/attribute-requests.ts";
 import { Claims } from "../../../src/service/claims.ts";
+import { Downlinks } from "../../../src/service/downlinks.ts";
 import { PlatformLink } from "../../../src/service/platform-link.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
+import { memoryLog } from "../../support/memory-log.ts";
 
 const RESPONSES = "v1/gateway/attributes/response";
 const { signal } = new AbortController();
@@ -22,16 +24,16 @@ describe("AttributeRequests", () => {
   ) {
     const clock = new FakeClock();
     const sent: Message[] = [];
-    const requests = new AttributeRequests(clock, {
-      publish: (topic, payload) => {
-        sent.push({ topic, payload });
-        const reply = answer(JSON.parse(payload));
-        if (reply !== undefined) {
-          requests.receive(RESPONSES, reply);
-        }
-        return Promise.resolve();
-      },
-    });
+    const downlinks = new Downlinks(memoryLog().log);
+    const publish = (topic: string, payload: string): Promise<void> => {
+      sent.push({ topic, payload });
+      const reply = answer(JSON.parse(payload));
+      if (reply !== undefined) {
+        downlinks.receive(RESPONSES, reply);
+      }
+      return Promise.resolve();
+    };
+    const requests = new AttributeRequests(clock, { publish }, downlinks);
     return { clock, sent, requests };
   }
 
@@ -54,9 +56,11 @@ describe("AttributeRequests", () => {
     asked.catch(() => undefined);
     await silent.clock.advance(20_000);
     await expect(asked).rejects.toThrow(TransientError);
-    const away = new AttributeRequests(new FakeClock(), {
-      publish: () => Promise.reject(new TransientError("not connected")),
-    });
+    const away = new AttributeRequests(
+      new FakeClock(),
+      { publish: () => Promise.reject(new TransientError("not connected")) },
+      new Downlinks(memoryLog().log),
+    );
     await expect(away.request("A", { shared: ["fw"] }, signal)).rejects.toThrow("not connected");
   });
 });
