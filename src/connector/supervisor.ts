@@ -1,6 +1,6 @@
 import type { Clock } from "#sdk/clock";
 import type { Connector, ConnectorHost } from "#sdk/connector";
-import { ConfigError, errorText } from "#sdk/errors";
+import { ConfigError, errorText, TransientError } from "#sdk/errors";
 import type { Logger, LogLevel } from "#sdk/logger";
 import type { ConnectorDefinition } from "./registry.ts";
 
@@ -48,6 +48,8 @@ export interface SupervisorOptions {
 export class ConnectorSupervisor {
   readonly #setup: ConnectorSetup;
   readonly #options: SupervisorOptions;
+  readonly #created = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<unknown>();
   #state: ConnectorState = "starting";
   #restarts = 0;
   #instance: Connector | undefined;
@@ -75,6 +77,28 @@ export class ConnectorSupervisor {
     return this.#restarts;
   }
 
+  /**
+   * Resolves when the first instance has been created and has run for `healthMs`.
+   * @throws what ended it before that; the signal's reason
+   */
+  async healthy(healthMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    const waiting = new AbortController();
+    const either = AbortSignal.any([signal, waiting.signal]);
+    const lasted = this.#created.promise.then(() => clock.sleep(healthMs, either));
+    const failed = this.#ended.promise.then((end) =>
+      Promise.reject(end ?? new TransientError("it returned before it was stopped")),
+    );
+    try {
+      await Promise.race([lasted, failed]);
+    } finally {
+      waiting.abort();
+      // The one that lost the race ends with the wait.
+      lasted.catch(() => undefined);
+      failed.catch(() => undefined);
+    }
+  }
+
   /** Resolves when `signal` has aborted and the last instance is gone, or at once when the configuration is invalid. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#options;
@@ -83,6 +107,7 @@ export class ConnectorSupervisor {
     while (!signal.aborted) {
       const startedMs = clock.monotonicMs();
       const end = await this.#runOnce(signal);
+      this.#ended.resolve(end);
       if (signal.aborted) {
         break;
       }
@@ -117,6 +142,7 @@ export class ConnectorSupervisor {
       );
       connector = await this.#within(created, CREATE_TIMEOUT_MS, "create");
       this.#state = "running";
+      this.#created.resolve();
       await this.#runInstance(connector, signal);
     } catch (error) {
       end = error;

@@ -1,10 +1,10 @@
 import type { LeftBehind } from "../config/storage.ts";
 import { createHost, type HostServices } from "../connector/host.ts";
+import { ConnectorSet } from "../connector/reload.ts";
 import { type ConnectorSetup, ConnectorSupervisor } from "../connector/supervisor.ts";
 import { DeliveryClient } from "../delivery/client.ts";
 import { Pipeline } from "../pipeline/uplink.ts";
 import type { Clock } from "../sdk/clock.ts";
-import { errorText, TransientError } from "../sdk/errors.ts";
 import {
   createLogger,
   type Logger,
@@ -64,12 +64,10 @@ export class Gateway implements AsyncDisposable {
   readonly #own: OwnAttributes;
   readonly #stamps: StampClock;
   readonly #services: HostServices;
-  readonly #supervisors: readonly ConnectorSupervisor[];
+  readonly #connectors: ConnectorSet;
   readonly #links = new Map<string, ConnectorLink>();
   readonly #counters = new ConnectorCounters();
   readonly #directory = new ConnectorDirectory();
-  readonly #stop = new AbortController();
-  #running: Promise<unknown> = Promise.resolve();
   #stopped: Promise<void> | undefined;
 
   private constructor(setup: GatewaySetup, options: GatewayOptions, parts: GatewayParts) {
@@ -81,16 +79,20 @@ export class Gateway implements AsyncDisposable {
     this.#stamps = parts.stamps;
     this.#devices = new Devices((device) => parts.delivery.device(device));
     this.#services = this.#buildServices(parts);
-    this.#supervisors = setup.connectors.map(
-      (connector) =>
+    const { clock, onFailure } = options;
+    this.#connectors = new ConnectorSet({
+      clock,
+      log: this.#log,
+      supervise: (connector) =>
         new ConnectorSupervisor(connector, {
-          clock: options.clock,
+          clock,
           log: this.#log,
           createHost: (made) => createHost(made, this.#services),
           onRunning: ({ id, name, type }, running) =>
             this.#directory.add({ id, name, type, connector: running }),
         }),
-    );
+      onFailure,
+    });
   }
 
   /** Opens the store and starts everything. @throws Error when the store cannot be opened */
@@ -134,7 +136,7 @@ export class Gateway implements AsyncDisposable {
   /** The state of everything at this moment. @throws TransientError when the delivery thread does not answer */
   async status(): Promise<GatewayStatus> {
     const report = await this.#delivery.report();
-    const connectors = this.#supervisors.map((supervisor) =>
+    const connectors = this.#connectors.supervisors.map((supervisor) =>
       connectorStatus(supervisor, this.#links.get(supervisor.setup.id), this.#counters),
     );
     return {
@@ -157,8 +159,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   async #stopOnce(): Promise<void> {
-    this.#stop.abort(new TransientError("The gateway is stopping"));
-    await this.#running;
+    await this.#connectors[Symbol.asyncDispose]();
     this.#own[Symbol.dispose]();
     this.#stamps[Symbol.dispose]();
     await this.#logLedger();
@@ -177,13 +178,9 @@ export class Gateway implements AsyncDisposable {
   }
 
   #startConnectors(): void {
-    const { signal } = this.#stop;
-    const runs = this.#supervisors.map((supervisor) => supervisor.run(signal));
-    this.#running = Promise.all(runs).catch((error: unknown) => {
-      this.#options.onFailure(error instanceof Error ? error : new Error(errorText(error)));
-    });
+    this.#connectors.start(this.#setup.connectors);
     this.#log.info("Gateway is running", {
-      connectors: this.#supervisors.length,
+      connectors: this.#setup.connectors.length,
       dataDir: this.#setup.dataDir,
     });
   }
