@@ -21,7 +21,7 @@ export interface HostServices {
     data: Pick<DeviceData, "attributes" | "telemetry">,
     signal: AbortSignal,
   ): Promise<AcceptResult>;
-  readonly countRejected: (reason: string, values: number) => void;
+  readonly countRejected: (connectorId: string, reason: string, values: number) => void;
   /** Adds to a counter of one connector. */
   readonly count: (connectorId: string, name: string, by: number) => void;
   readonly devices: {
@@ -33,6 +33,8 @@ export interface HostServices {
       readonly connected: boolean;
     }[];
   };
+  /** Notes what went wrong with a device, for its status. */
+  readonly deviceFailed: (deviceName: string, error: string) => void;
   readonly attributes: Pick<ConnectorHost["attributes"], "request">;
   readonly claim: ConnectorHost["devices"]["claim"];
   readonly platform: ConnectorHost["platform"];
@@ -97,7 +99,7 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
 function metricsOf(id: string, services: HostServices): Metrics {
   return {
     count: (counter, by = 1) => services.count(id, counter, by),
-    rejected: (reason, count = 1) => services.countRejected(reason, count),
+    rejected: (reason, count = 1) => services.countRejected(id, reason, count),
   };
 }
 
@@ -129,6 +131,10 @@ function devicesOf(
       guard();
       services.devices.disconnect(deviceName, id);
       return await Promise.resolve();
+    },
+    failed: (deviceName, error) => {
+      guard();
+      services.deviceFailed(deviceName, error);
     },
     list: () => {
       const list = new Map<string, { readonly deviceType: string; readonly connected: boolean }>();

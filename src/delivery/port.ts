@@ -100,17 +100,30 @@ export interface LinkState {
   readonly retryAt?: number | undefined;
 }
 
+/** Values a second, over the last minute or since the thread was started. */
+export interface Rates {
+  readonly received: number;
+  readonly stored: number;
+  readonly acknowledged: number;
+}
+
 /** What the delivery thread knows about itself. */
 export interface DeliveryReport {
   readonly store: StoreStats;
+  readonly rates: Rates;
   readonly link: LinkState;
   readonly sender: SenderReport;
   /** How often delivery stood still and had to be renewed, since the start of the thread. */
   readonly watchdog: { readonly reconnects: number; readonly rebuilds: number };
 }
 
-/** Counters of the sender since the start of the thread. */
+/** Counters of the sender since the start of the thread, or since its session was built anew. */
 export interface SenderReport {
+  /** Records read from the store to be sent. */
+  readonly recordsRead: number;
+  readonly recordsAcknowledged: number;
+  readonly telemetryValuesAcknowledged: number;
+  readonly attributeRecordsAcknowledged: number;
   readonly publishes: number;
   /** Publishes without a PUBACK at this moment. */
   readonly inFlight: number;

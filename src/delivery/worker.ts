@@ -17,7 +17,6 @@ import type {
   DeliveryReport,
   DeviceRequest,
   FromDelivery,
-  LinkState,
   OpenRequest,
   PortError,
   PublishRequest,
@@ -25,6 +24,8 @@ import type {
   ToDelivery,
 } from "./port.ts";
 import { toPortError } from "./port-error.ts";
+import { deliveryReport } from "./report.ts";
+import { MeteredStore } from "./throughput.ts";
 import { type Progress, ProgressWatchdog } from "./watchdog.ts";
 
 /** Reports are at most this often, and only after something has changed. */
@@ -48,7 +49,7 @@ interface Uplink {
 
 /** What the thread consists of once it is open. */
 interface Parts {
-  readonly store: EventStore;
+  readonly store: MeteredStore;
   /** The store as the sender reads it. */
   readonly stamped: StampedStore;
   readonly log: Logger;
@@ -72,11 +73,14 @@ function logger(source: string, level: LogLevel): Logger {
 }
 
 async function open(request: OpenRequest): Promise<void> {
-  const store = await openEventStore(request.storage, {
+  const store = new MeteredStore(
+    await openEventStore(request.storage, {
+      clock,
+      log: logger("storage", request.logLevel),
+      dataDir: request.dataDir,
+    }),
     clock,
-    log: logger("storage", request.logLevel),
-    dataDir: request.dataDir,
-  });
+  );
   await takeOver(
     request.leftBehind,
     { store, clock, whenFull: request.storage.whenFull, log: logger("storage", request.logLevel) },
@@ -222,30 +226,7 @@ function report(): DeliveryReport {
   if (parts === undefined) {
     throw new TransientError("The store is not open yet");
   }
-  const { store, uplink } = parts;
-  const state = uplink?.session.state;
-  return {
-    store: store.stats(),
-    link: linkState(state),
-    sender: {
-      publishes: state?.published ?? 0,
-      inFlight: state?.inFlight ?? 0,
-      bytesSent: state?.wireBytes ?? 0,
-      resends: uplink?.sender.stats().resends ?? 0,
-      rttMs: state?.rttMs,
-    },
-    watchdog: { ...watchdogSteps },
-  };
-}
-
-function linkState(state: Session["state"] | undefined): LinkState {
-  return {
-    state: state?.link ?? "stopped",
-    detail: state?.detail,
-    host: state?.host,
-    protocol: state?.protocol,
-    retryAt: state?.retryAt,
-  };
+  return deliveryReport(parts.store, parts.uplink, watchdogSteps);
 }
 
 /** A device that comes is announced at once and after each reconnect; one that goes is taken back. */

@@ -37,6 +37,14 @@ export interface PipelineOptions {
 /** Told of a device that data came from. */
 export type DeviceCallback = (deviceName: string, deviceType: string) => void;
 
+/** Told what becomes of the data of one connector. */
+export interface UplinkListener {
+  /** Data of this device is about to be stored. */
+  readonly onDevice: DeviceCallback;
+  /** So many records are in the store, or on their way there for a source that does not wait. */
+  readonly onStored?: (records: number) => void;
+}
+
 /** Records of one call, with what had to be left out of them. */
 interface Encoded {
   readonly records: EncodedRecord[];
@@ -58,18 +66,18 @@ export class Pipeline {
     this.#options = options;
   }
 
-  /** The way up for one connector. `onDevice` is told of every device that data came from, before the data is stored. */
-  uplinkOf(onDevice: DeviceCallback): Uplink {
+  /** The way up for one connector. */
+  uplinkOf(listener: UplinkListener): Uplink {
     return {
       accept: (data, signal, options) =>
-        this.#accept(data, onDevice, { signal, urgent: options?.urgent ?? false }),
-      tryAccept: (data) => this.#tryAccept(data, onDevice),
+        this.#accept(data, listener, { signal, urgent: options?.urgent ?? false }),
+      tryAccept: (data) => this.#tryAccept(data, listener),
     };
   }
 
   async #accept(
     data: DeviceData | readonly DeviceData[],
-    onDevice: DeviceCallback,
+    { onDevice, onStored }: UplinkListener,
     { signal, urgent }: { readonly signal: AbortSignal; readonly urgent: boolean },
   ): Promise<AcceptResult> {
     signal.throwIfAborted();
@@ -82,12 +90,13 @@ export class Pipeline {
       }
       throw error;
     }
+    onStored?.(encoded.records.length);
     return STORED;
   }
 
   #tryAccept(
     data: DeviceData,
-    onDevice: DeviceCallback,
+    { onDevice, onStored }: UplinkListener,
   ): { readonly status: "queued" | "filtered" | "overflow" } {
     const encoded = this.#encodeAll(data, onDevice);
     const taken = this.#options.sink.tryAppend(encoded.records, this.#options.onLost);
@@ -95,6 +104,7 @@ export class Pipeline {
       this.#options.sink.countRejected("overflow", encoded.values);
       return { status: "overflow" };
     }
+    onStored?.(encoded.records.length);
     return { status: "queued" };
   }
 

@@ -69,6 +69,11 @@ export interface ConnectorHost {
      */
     connect(deviceName: string, deviceType?: string): Promise<void>;
     disconnect(deviceName: string): Promise<void>;
+    /**
+     * Notes that a device did not answer, or said what cannot be used: `tbgw status` shows it beside the last good read.
+     * Counts no value and disconnects nothing. `error`: in words, without secrets.
+     */
+    failed(deviceName: string, error: string): void;
     /** The devices of this connector. */
     list(): ReadonlyMap<string, { readonly deviceType: string; readonly connected: boolean }>;
     /** Lets a customer claim the device; queued while the platform is away. */

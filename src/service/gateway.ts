@@ -18,6 +18,7 @@ import { BUILD_MS } from "../version.ts";
 import { AttributeRequests } from "./attribute-requests.ts";
 import { Claims } from "./claims.ts";
 import { ConnectorDirectory } from "./connector-directory.ts";
+import { DeviceHealth } from "./device-health.ts";
 import { Devices } from "./devices.ts";
 import { Downlinks } from "./downlinks.ts";
 import { ConnectorCounters } from "./metrics.ts";
@@ -68,6 +69,7 @@ export class Gateway implements AsyncDisposable {
   readonly #links = new Map<string, ConnectorLink>();
   readonly #counters = new ConnectorCounters();
   readonly #directory = new ConnectorDirectory();
+  readonly #health: DeviceHealth;
   #stopped: Promise<void> | undefined;
 
   private constructor(setup: GatewaySetup, options: GatewayOptions, parts: GatewayParts) {
@@ -77,6 +79,7 @@ export class Gateway implements AsyncDisposable {
     this.#delivery = parts.delivery;
     this.#own = parts.own;
     this.#stamps = parts.stamps;
+    this.#health = new DeviceHealth(options.clock);
     this.#devices = new Devices((device) => parts.delivery.device(device));
     this.#services = this.#buildServices(parts);
     const { clock, onFailure } = options;
@@ -205,14 +208,22 @@ export class Gateway implements AsyncDisposable {
       clock,
       dataDir: this.#setup.dataDir,
       uplinkOf: ({ id, name }) =>
-        pipeline.uplinkOf((deviceName, deviceType) => {
-          parts.delivery.working(name);
-          this.#devices.connect(deviceName, deviceType, id);
+        pipeline.uplinkOf({
+          onDevice: (deviceName, deviceType) => {
+            parts.delivery.working(name);
+            this.#devices.connect(deviceName, deviceType, id);
+            this.#health.read(deviceName);
+          },
+          onStored: (records) => this.#counters.count(id, "storageMsgPushed", records),
         }),
       acceptOwn: (data, signal) => pipeline.acceptOwn(data, signal),
-      countRejected: (reason, values) => parts.delivery.countRejected(reason, values),
+      countRejected: (connectorId, reason, values) => {
+        this.#counters.countRejected(connectorId, reason, values);
+        parts.delivery.countRejected(reason, values);
+      },
       count: (connectorId, name, by) => this.#counters.count(connectorId, name, by),
       devices: this.#devices,
+      deviceFailed: (deviceName, error) => this.#health.failed(deviceName, error),
       attributes: parts.attributes,
       claim: (deviceName, claim) => parts.claims.claim(deviceName, claim),
       platform: parts.platform,

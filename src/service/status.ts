@@ -13,6 +13,8 @@ export interface ConnectorStatus {
   readonly detail: string | undefined;
   readonly restarts: number;
   readonly counters: Counters;
+  /** What it could not use, by reason. */
+  readonly rejected: Counters;
 }
 
 /** The whole gateway at one moment. */
@@ -47,5 +49,6 @@ export function connectorStatus(
     detail: link?.detail,
     restarts: supervisor.restarts,
     counters: counters.of(id),
+    rejected: counters.rejectedOf(id),
   };
 }

@@ -201,8 +201,10 @@ export class Backlog {
   #enqueue(device: Device, record: StoredRecord): void {
     const { kind, cursor, json, values } = record;
     const bytes = Buffer.byteLength(json);
-    const queue = device.queue(laneOf(kind));
-    queue.push({ cursor, json, bytes, values, points: values, whole: undefined, done: false });
+    const lane = laneOf(kind);
+    const queue = device.queue(lane);
+    const whole = undefined;
+    queue.push({ cursor, lane, json, bytes, values, points: values, whole, done: false });
     device.queuedBytes += bytes;
     device.known = true;
     this.#records += 1;

@@ -25,6 +25,7 @@ export interface Whole {
 /** A record in memory on its way to the platform, or a part of one. */
 export interface Item {
   readonly cursor: Cursor;
+  readonly lane: Lane;
   readonly json: string;
   /** UTF-8 bytes of `json`. */
   readonly bytes: number;

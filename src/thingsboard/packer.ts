@@ -94,6 +94,7 @@ export class Packer {
     whole.reason ??= result.tooLarge.length > 0 ? "too-large" : undefined;
     return result.pieces.map((json, index) => ({
       cursor,
+      lane,
       json,
       bytes: Buffer.byteLength(json),
       values: 0,

@@ -5,7 +5,7 @@ import { supervise } from "#sdk/supervise";
 import type { Cursor, EventStore } from "../storage/event-store.ts";
 import { Announcer } from "./announcer.ts";
 import { Backlog } from "./backlog.ts";
-import type { Item } from "./device.ts";
+import type { Item, Lane } from "./device.ts";
 import type { LinkEnd } from "./link.ts";
 import { Packer } from "./packer.ts";
 import { disconnectPayload } from "./payloads.ts";
@@ -31,6 +31,9 @@ export interface SenderHost {
 export interface SenderStats {
   readonly acknowledgedValues: number;
   readonly acknowledgedRecords: number;
+  /** The part of the values that is telemetry, and the records that are attributes. */
+  readonly acknowledgedTelemetryValues: number;
+  readonly acknowledgedAttributeRecords: number;
   readonly quarantinedRecords: number;
   /** Data publishes, those sent again included. */
   readonly publishes: number;
@@ -77,6 +80,8 @@ export class Sender implements SessionUser {
   readonly #failure = Promise.withResolvers<never>();
   #acknowledgedValues = 0;
   #acknowledgedRecords = 0;
+  #acknowledgedTelemetryValues = 0;
+  #acknowledgedAttributeRecords = 0;
   #quarantinedRecords = 0;
   #draining = false;
   /** Monotonic time of the last moment at which nothing could be expected. */
@@ -212,6 +217,8 @@ export class Sender implements SessionUser {
     return {
       acknowledgedValues: this.#acknowledgedValues,
       acknowledgedRecords: this.#acknowledgedRecords,
+      acknowledgedTelemetryValues: this.#acknowledgedTelemetryValues,
+      acknowledgedAttributeRecords: this.#acknowledgedAttributeRecords,
       quarantinedRecords: this.#quarantinedRecords,
       publishes: window.publishes,
       resends: window.resends,
@@ -343,11 +350,20 @@ export class Sender implements SessionUser {
     }
     const verdict = whole === undefined ? reason : whole.reason;
     if (verdict === undefined) {
-      this.#acknowledgedRecords += 1;
-      this.#acknowledgedValues += whole?.values ?? item.values;
+      this.#countAcknowledged(item.lane, whole?.values ?? item.values);
       this.#releaser.release(item.cursor);
     } else {
       this.#quarantine(item.cursor, verdict);
+    }
+  }
+
+  #countAcknowledged(lane: Lane, values: number): void {
+    this.#acknowledgedRecords += 1;
+    this.#acknowledgedValues += values;
+    if (lane === "telemetry") {
+      this.#acknowledgedTelemetryValues += values;
+    } else {
+      this.#acknowledgedAttributeRecords += 1;
     }
   }
 

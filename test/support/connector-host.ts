@@ -34,6 +34,7 @@ export class TestHost implements AsyncDisposable {
   readonly counters = new Map<string, number>();
   readonly rejections = new Map<string, number>();
   readonly statuses: { readonly status: string; readonly detail: string | undefined }[] = [];
+  readonly failures: { readonly deviceName: string; readonly error: string }[] = [];
   readonly devices = new Map<string, { deviceType: string; connected: boolean }>();
   readonly host: ConnectorHost;
   hold = false;
@@ -75,6 +76,7 @@ export class TestHost implements AsyncDisposable {
         disconnect: async (deviceName) => {
           this.devices.delete(deviceName);
         },
+        failed: (deviceName, error) => this.failures.push({ deviceName, error }),
         list: () => this.devices,
         claim: async () => undefined,
       },

@@ -37,13 +37,19 @@ function setUp(options: { readonly fail?: Error; readonly full?: boolean } = {})
     deviceType: (name) => (name === "known" ? "pump" : undefined),
     onLost: () => undefined,
   });
-  const uplink = pipeline.uplinkOf((name, type) => devices.push(`${name}:${type}`));
-  return { clock, stored, rejected, devices, pipeline, uplink };
+  const counted = { records: 0 };
+  const uplink = pipeline.uplinkOf({
+    onDevice: (name, type) => devices.push(`${name}:${type}`),
+    onStored: (records) => {
+      counted.records += records;
+    },
+  });
+  return { clock, stored, rejected, devices, pipeline, uplink, counted };
 }
 
 describe("Uplink.accept()", () => {
   test("encodes attributes and each moment as a record of its own, exactly", async () => {
-    const { stored, devices, uplink } = setUp();
+    const { stored, devices, uplink, counted } = setUp();
     const result = await uplink.accept(
       {
         deviceName: "Pump 1",
@@ -57,6 +63,7 @@ describe("Uplink.accept()", () => {
       signal,
     );
     expect(result).toEqual({ status: "stored" });
+    expect(counted.records).toBe(3);
     const owner = { device: "Pump 1", deviceType: "pump" };
     expect(stored).toEqual([
       { ...owner, kind: "attributes", json: '{"fw":"1.2"}', values: 1 },
@@ -145,6 +152,7 @@ describe("Uplink.tryAccept()", () => {
       status: "overflow",
     });
     expect(full.rejected).toEqual({ overflow: 2 });
+    expect(full.counted.records).toBe(0);
   });
 });
 

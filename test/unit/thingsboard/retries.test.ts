@@ -20,6 +20,7 @@ function piece(order: number, ...devices: readonly Device[]): Piece {
   const item = (): Item => ({
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- any integer is a cursor
     cursor: 1n as Item["cursor"],
+    lane: "telemetry",
     json: "{}",
     bytes: 2,
     values: 1,

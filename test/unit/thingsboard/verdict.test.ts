@@ -14,6 +14,7 @@ function piece(count: number): Piece {
   const items: Item[] = Array.from({ length: count }, (_none, index) => ({
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- any integer is a cursor
     cursor: BigInt(index + 1) as Item["cursor"],
+    lane: "telemetry",
     json: `{"n":${index}}`,
     bytes: 7,
     values: 1,
