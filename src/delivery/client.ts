@@ -2,6 +2,7 @@ import type { EncodedRecord } from "#sdk/batch";
 import type { Clock } from "#sdk/clock";
 import { errorText, RejectedError, TransientError } from "#sdk/errors";
 import { createLogger, type Logger, type LogSink } from "#sdk/logger";
+import { UnsentError } from "#sdk/unsent";
 import { Batcher, type OutgoingBatch } from "./batcher.ts";
 import { Heart, heartbeatMemory } from "./heartbeat.ts";
 import type { DeliveryReport, FromDelivery, OpenRequest, PortError } from "./port.ts";
@@ -27,6 +28,8 @@ export interface DeliveryClientOptions {
   readonly onReport?: (report: DeliveryReport) => void;
   /** Gets each message of the platform. */
   readonly onDownlink?: (topic: string, payload: string) => void;
+  /** Gets the local name of each device that the platform knows from here on, until the link is lost. */
+  readonly onAnnounced?: (deviceName: string) => void;
   /** The thread failed twice within a minute, or cannot be started again: everything waiting has been rejected. */
   readonly onFailure?: (error: Error) => void;
   readonly startThread?: ThreadStarter;
@@ -142,7 +145,8 @@ export class DeliveryClient implements AsyncDisposable {
 
   /**
    * Sends a message that is not kept, and resolves with its PUBACK.
-   * @throws TransientError when the platform is away; RejectedError when it refuses the message.
+   * @throws UnsentError when the platform is away; TransientError when the link is lost before the PUBACK; RejectedError when the platform
+   * refuses the message, reason `too-large` when it would.
    */
   async publish(topic: string, payload: string): Promise<void> {
     const id = this.#begin();
@@ -187,10 +191,10 @@ export class DeliveryClient implements AsyncDisposable {
   /** A fresh id for a request. @throws TransientError when nobody would answer it. */
   #begin(): number {
     if (this.#failure !== undefined || this.#restarting) {
-      throw new TransientError("The delivery thread is not running", { cause: this.#failure });
+      throw new UnsentError("The delivery thread is not running", { cause: this.#failure });
     }
     if (this.#stopping !== undefined) {
-      throw new TransientError("The gateway is stopping");
+      throw new UnsentError("The gateway is stopping");
     }
     const id = this.#nextId;
     this.#nextId += 1;
@@ -261,6 +265,9 @@ export class DeliveryClient implements AsyncDisposable {
         break;
       case "downlink":
         this.#options.onDownlink?.(message.topic, message.payload);
+        break;
+      case "announced":
+        this.#options.onAnnounced?.(message.deviceName);
         break;
       case "log":
         this.#options.sink(message.record);

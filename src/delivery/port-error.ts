@@ -1,11 +1,12 @@
 import { errorText, InvariantError, RejectedError, TransientError } from "#sdk/errors";
+import { UnsentError } from "#sdk/unsent";
 import type { PortError } from "./port.ts";
 
 /** An error as it crosses the port. */
 export function toPortError(error: unknown): PortError {
   const reason = error instanceof RejectedError ? error.reason : undefined;
   const name = error instanceof Error ? error.name : "Error";
-  return { name, message: errorText(error), reason };
+  return { name, message: errorText(error), reason, isUnsent: error instanceof UnsentError };
 }
 
 /** The error on the other side of the port. */
@@ -16,7 +17,10 @@ export function toError(error: PortError): Error {
       error.reason === undefined ? {} : { reason: error.reason },
     );
   }
-  return error.name === "InvariantError"
-    ? new InvariantError(error.message)
+  if (error.name === "InvariantError") {
+    return new InvariantError(error.message);
+  }
+  return error.isUnsent === true
+    ? new UnsentError(error.message)
     : new TransientError(error.message);
 }

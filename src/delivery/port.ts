@@ -77,6 +77,8 @@ export interface PortError {
   readonly name: string;
   readonly message: string;
   readonly reason?: string | undefined;
+  /** The message it is about has certainly not left. */
+  readonly isUnsent?: boolean;
 }
 
 /** The uplink as `tbgw status` shows it. */
@@ -142,6 +144,7 @@ export type FromDelivery =
   | { readonly type: "appended"; readonly id: number; readonly error: PortError | undefined }
   | { readonly type: "report"; readonly id: number | undefined; readonly report: DeliveryReport }
   | { readonly type: "published"; readonly id: number; readonly error: PortError | undefined }
+  | { readonly type: "announced"; readonly deviceName: string }
   | { readonly type: "downlink"; readonly topic: string; readonly payload: string }
   | { readonly type: "log"; readonly record: LogRecord }
   | { readonly type: "stopped" };

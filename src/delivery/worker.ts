@@ -3,6 +3,7 @@ import { parentPort } from "node:worker_threads";
 import { systemClock } from "#sdk/clock";
 import { InvariantError, RejectedError, TransientError } from "#sdk/errors";
 import { createLogger, type Logger, type LogLevel } from "#sdk/logger";
+import { UnsentError } from "#sdk/unsent";
 import type { EventStore } from "../storage/event-store.ts";
 import { openEventStore } from "../storage/open.ts";
 import { takeOver } from "../storage/takeover.ts";
@@ -105,7 +106,8 @@ function startUplink(to: Parts, settings: SessionSettings): void {
   const stopUplink = new AbortController();
   const signal = AbortSignal.any([life.signal, stopUplink.signal]);
   const session = new Session(settings, { clock, log, onState: reportNow });
-  const sender = new Sender({ store: to.stamped.store, session, clock, log });
+  const announced = (deviceName: string): void => post({ type: "announced", deviceName });
+  const sender = new Sender({ store: to.stamped.store, session, clock, log, announced });
   session.onDownlink((topic, payload) =>
     post({ type: "downlink", topic, payload: decoder.decode(payload) }),
   );
@@ -208,7 +210,14 @@ async function publish({ uplink }: Parts, request: PublishRequest): Promise<void
   let error: PortError | undefined;
   try {
     if (uplink === undefined) {
-      throw new TransientError("Cannot publish: there is no session with the platform yet");
+      throw new UnsentError("Cannot publish: there is no session with the platform yet");
+    }
+    const limit = uplink.session.payloadLimit;
+    if (Buffer.byteLength(request.payload) > limit) {
+      // The platform would end the connection, and again each time it is sent.
+      throw new RejectedError(`A message to ${request.topic} has more than ${limit} bytes`, {
+        reason: "too-large",
+      });
     }
     const code = await uplink.session.publish(request.topic, request.payload, life.signal);
     if (code >= 0x80) {

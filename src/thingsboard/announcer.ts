@@ -33,6 +33,8 @@ export interface AnnouncerHost {
   readonly alarm: Alarm;
   readonly platformName: (local: string) => string;
   readonly quietChildren: QuietChildren;
+  /** Told the local name of each device that was announced. */
+  readonly announced: (local: string) => void;
   /** Called when a device can be sent to, or cannot any more. */
   readonly changed: () => void;
 }
@@ -253,6 +255,7 @@ export class Announcer {
     this.#host.quietChildren.active(device);
     this.#refused.delete(device);
     this.#host.backlog.place(device);
+    this.#host.announced(device.name);
     this.#host.changed();
   }
 

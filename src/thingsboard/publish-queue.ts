@@ -1,6 +1,7 @@
 import { Alarm } from "#sdk/alarm";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
+import { UnsentError } from "#sdk/unsent";
 import type { Delivery } from "./outstanding.ts";
 import type { Rates } from "./rates.ts";
 
@@ -12,6 +13,12 @@ export interface Waiting {
   readonly topic: string;
   readonly payload: string | Uint8Array;
   readonly delivery: Delivery;
+}
+
+/** One that has not been published yet. */
+interface Queued extends Waiting {
+  /** The link has ended before it was published. */
+  readonly unsent: () => void;
 }
 
 /** What the queue needs of the session. */
@@ -28,7 +35,7 @@ export interface PublishQueueHost {
 export class PublishQueue {
   readonly #host: PublishQueueHost;
   readonly #alarm: Alarm;
-  #waiting: Waiting[] = [];
+  #waiting: Queued[] = [];
 
   constructor(host: PublishQueueHost) {
     this.#host = host;
@@ -41,8 +48,8 @@ export class PublishQueue {
   }
 
   /**
-   * Resolves with the reason code of the PUBACK (0 under 3.1.1), also a refusing one. @throws TransientError when not
-   * connected, the link is lost or too much waits.
+   * Resolves with the reason code of the PUBACK (0 under 3.1.1), also a refusing one. @throws UnsentError when not connected, too
+   * much waits, or the link is lost while it waits; TransientError when the link is lost before the PUBACK.
    */
   publish(topic: string, payload: string | Uint8Array, signal: AbortSignal): Promise<number> {
     if (signal.aborted) {
@@ -66,10 +73,14 @@ export class PublishQueue {
       },
     };
     if (!this.#host.isOpen() || this.#waiting.length >= MAX_WAITING) {
-      return Promise.reject(new TransientError("Cannot publish: the platform is not connected"));
+      return Promise.reject(new UnsentError("Cannot publish: the platform is not connected"));
     }
+    const unsent = (): void => {
+      settle();
+      reject(new UnsentError("The link to the platform was lost before the message was sent"));
+    };
     signal.addEventListener("abort", onAbort, { once: true });
-    this.#waiting.push({ topic, payload, delivery });
+    this.#waiting.push({ topic, payload, delivery, unsent });
     this.flush();
     return promise;
   }
@@ -94,8 +105,8 @@ export class PublishQueue {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#alarm[Symbol.dispose]();
-    for (const { delivery } of waiting) {
-      delivery.lost();
+    for (const { unsent } of waiting) {
+      unsent();
     }
   }
 }

@@ -25,6 +25,8 @@ export interface SenderHost {
   readonly log: Logger;
   /** The platform's name of a device, by its local name; asked for each publish. Default: the same. */
   readonly platformName?: (local: string) => string;
+  /** Told the local name of each device that the platform knows from here on, on this connection. */
+  readonly announced?: (local: string) => void;
 }
 
 /** Counters since the start of the process; plain data. */
@@ -115,7 +117,8 @@ export class Sender implements SessionUser {
       meter: (isOwn) => (isOwn ? session.rates.own : session.rates.devices),
       denied: (meter, cost) => this.#alarm.at(clock.monotonicMs() + meter.delayMs(cost)),
     });
-    this.#announcer = new Announcer({ ...shared, platformName });
+    const { announced = () => undefined } = host;
+    this.#announcer = new Announcer({ ...shared, platformName, announced });
     this.#releaser = new Releaser({ store: host.store, clock, log });
     this.#window = new Window({
       ...shared,

@@ -9,6 +9,7 @@ import { startThread } from "../../src/platform/thread.ts";
 import type { EncodedRecord } from "../../src/sdk/batch.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
 import { ledgerImbalance } from "../../src/sdk/ledger.ts";
+import { UnsentError } from "../../src/sdk/unsent.ts";
 import type { StorageSettings } from "../../src/storage/event-store.ts";
 import type { SessionSettings } from "../../src/thingsboard/settings.ts";
 import { rejection } from "../support/rejection.ts";
@@ -97,17 +98,44 @@ describe("DeliveryClient", () => {
     await client.publish("v1/gateway/claim", '{"A":{"secretKey":"s","durationMs":1000}}');
     await platform.down();
     await until("disconnected", async () => (await client.report()).link.state !== "connected");
-    expect((await rejection(client.publish("v1/gateway/claim", "{}"))).message).toContain(
-      "not connected",
+    const away = await rejection(client.publish("v1/gateway/claim", "{}"));
+    expect(away.message).toContain("not connected");
+    expect(away).toBeInstanceOf(UnsentError);
+  });
+
+  test("publish() tells what may have left from what has not, and sends nothing too large", async () => {
+    await using dir = await temporaryDir();
+    await using platform = await ThingsBoardDouble.listen({ clock: systemClock });
+    platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "TOKEN" });
+    await using client = await open(dir.path, sessionFor(platform.port));
+    await until("connected", async () => (await client.report()).link.state === "connected");
+    const data = "x".repeat(70_000);
+    const large = await rejection(
+      client.publish("v1/gateway/rpc", `{"device":"A","id":1,"data":"${data}"}`),
     );
+    expect(large).toMatchObject({ name: "RejectedError", reason: "too-large" });
+    expect(platform.sessions().length).toBe(1);
+    platform.faults.publish({ action: "cut" }, { topic: "v1/gateway/claim" });
+    const lost = await rejection(client.publish("v1/gateway/claim", '{"A":{}}'));
+    expect(lost.name).toBe("TransientError");
+    expect(lost).not.toBeInstanceOf(UnsentError);
   });
 
   test("devices are announced with their type and taken back", async () => {
     await using dir = await temporaryDir();
     await using platform = await ThingsBoardDouble.listen({ clock: systemClock });
     platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "TOKEN" });
-    await using client = await open(dir.path, sessionFor(platform.port));
+    const announced: string[] = [];
+    await using client = await DeliveryClient.open(
+      { dataDir: dir.path, storage: STORAGE, session: sessionFor(platform.port), logLevel: "none" },
+      {
+        clock: systemClock,
+        sink: () => undefined,
+        onAnnounced: (deviceName) => announced.push(deviceName),
+      },
+    );
     client.device({ deviceName: "Pump 1", deviceType: "pump", connected: true });
+    await until("told that it is announced", () => announced.includes("Pump 1"));
     await platform.until(() => platform.devices().includes("Pump 1"));
     client.device({ deviceName: "Pump 1", deviceType: "pump", connected: false });
     await platform.until(() =>
