@@ -2,7 +2,7 @@ import type { EncodedRecord } from "#sdk/batch";
 import type { Clock } from "#sdk/clock";
 import { errorText, RejectedError, TransientError } from "#sdk/errors";
 import { createLogger, type Logger, type LogSink } from "#sdk/logger";
-import { UnsentError } from "#sdk/unsent";
+import { unsentError } from "#sdk/unsent";
 import { Batcher, type OutgoingBatch } from "./batcher.ts";
 import { Heart, heartbeatMemory } from "./heartbeat.ts";
 import type { DeliveryReport, FromDelivery, OpenRequest, PortError } from "./port.ts";
@@ -145,8 +145,8 @@ export class DeliveryClient implements AsyncDisposable {
 
   /**
    * Sends a message that is not kept, and resolves with its PUBACK.
-   * @throws UnsentError when the platform is away; TransientError when the link is lost before the PUBACK; RejectedError when the platform
-   * refuses the message, reason `too-large` when it would.
+   * @throws TransientError when the platform is away (`isUnsent`) or the link is lost before the PUBACK; RejectedError when the
+   * platform refuses the message, reason `too-large` when it would.
    */
   async publish(topic: string, payload: string): Promise<void> {
     const id = this.#begin();
@@ -191,10 +191,10 @@ export class DeliveryClient implements AsyncDisposable {
   /** A fresh id for a request. @throws TransientError when nobody would answer it. */
   #begin(): number {
     if (this.#failure !== undefined || this.#restarting) {
-      throw new UnsentError("The delivery thread is not running", { cause: this.#failure });
+      throw unsentError("The delivery thread is not running", { cause: this.#failure });
     }
     if (this.#stopping !== undefined) {
-      throw new UnsentError("The gateway is stopping");
+      throw unsentError("The gateway is stopping");
     }
     const id = this.#nextId;
     this.#nextId += 1;

@@ -1,12 +1,12 @@
 import { errorText, InvariantError, RejectedError, TransientError } from "#sdk/errors";
-import { UnsentError } from "#sdk/unsent";
+import { isUnsent, unsentError } from "#sdk/unsent";
 import type { PortError } from "./port.ts";
 
 /** An error as it crosses the port. */
 export function toPortError(error: unknown): PortError {
   const reason = error instanceof RejectedError ? error.reason : undefined;
   const name = error instanceof Error ? error.name : "Error";
-  return { name, message: errorText(error), reason, isUnsent: error instanceof UnsentError };
+  return { name, message: errorText(error), reason, isUnsent: isUnsent(error) };
 }
 
 /** The error on the other side of the port. */
@@ -20,7 +20,5 @@ export function toError(error: PortError): Error {
   if (error.name === "InvariantError") {
     return new InvariantError(error.message);
   }
-  return error.isUnsent === true
-    ? new UnsentError(error.message)
-    : new TransientError(error.message);
+  return error.isUnsent === true ? unsentError(error.message) : new TransientError(error.message);
 }

@@ -3,7 +3,7 @@ import { parentPort } from "node:worker_threads";
 import { systemClock } from "#sdk/clock";
 import { InvariantError, RejectedError, TransientError } from "#sdk/errors";
 import { createLogger, type Logger, type LogLevel } from "#sdk/logger";
-import { UnsentError } from "#sdk/unsent";
+import { unsentError } from "#sdk/unsent";
 import type { EventStore } from "../storage/event-store.ts";
 import { openEventStore } from "../storage/open.ts";
 import { takeOver } from "../storage/takeover.ts";
@@ -210,7 +210,7 @@ async function publish({ uplink }: Parts, request: PublishRequest): Promise<void
   let error: PortError | undefined;
   try {
     if (uplink === undefined) {
-      throw new UnsentError("Cannot publish: there is no session with the platform yet");
+      throw unsentError("Cannot publish: there is no session with the platform yet");
     }
     const limit = uplink.session.payloadLimit;
     if (Buffer.byteLength(request.payload) > limit) {

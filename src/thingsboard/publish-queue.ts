@@ -1,7 +1,7 @@
 import { Alarm } from "#sdk/alarm";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
-import { UnsentError } from "#sdk/unsent";
+import { unsentError } from "#sdk/unsent";
 import type { Delivery } from "./outstanding.ts";
 import type { Rates } from "./rates.ts";
 
@@ -48,8 +48,8 @@ export class PublishQueue {
   }
 
   /**
-   * Resolves with the reason code of the PUBACK (0 under 3.1.1), also a refusing one. @throws UnsentError when not connected, too
-   * much waits, or the link is lost while it waits; TransientError when the link is lost before the PUBACK.
+   * Resolves with the reason code of the PUBACK (0 under 3.1.1), also a refusing one. @throws TransientError when not connected or too
+   * much waits (`isUnsent`, also when the link is lost while it waits), and when the link is lost before the PUBACK.
    */
   publish(topic: string, payload: string | Uint8Array, signal: AbortSignal): Promise<number> {
     if (signal.aborted) {
@@ -73,11 +73,11 @@ export class PublishQueue {
       },
     };
     if (!this.#host.isOpen() || this.#waiting.length >= MAX_WAITING) {
-      return Promise.reject(new UnsentError("Cannot publish: the platform is not connected"));
+      return Promise.reject(unsentError("Cannot publish: the platform is not connected"));
     }
     const unsent = (): void => {
       settle();
-      reject(new UnsentError("The link to the platform was lost before the message was sent"));
+      reject(unsentError("The link to the platform was lost before the message was sent"));
     };
     signal.addEventListener("abort", onAbort, { once: true });
     this.#waiting.push({ topic, payload, delivery, unsent });
