@@ -3,9 +3,17 @@ import type { Clock } from "#sdk/clock";
 import { errorText, RejectedError, TransientError } from "#sdk/errors";
 import { createLogger, type Logger, type LogSink } from "#sdk/logger";
 import { unsentError } from "#sdk/unsent";
+import type { StorageSettings } from "../storage/event-store.ts";
 import { Batcher, type OutgoingBatch } from "./batcher.ts";
 import { Heart, heartbeatMemory } from "./heartbeat.ts";
-import type { DeliveryReport, FromDelivery, OpenRequest, PortError } from "./port.ts";
+import type {
+  DeliveryReport,
+  FromDelivery,
+  OpenRequest,
+  PortError,
+  SwapRequest,
+  ToDelivery,
+} from "./port.ts";
 import { toError } from "./port-error.ts";
 import { DeliveryThread, type ThreadStarter } from "./thread.ts";
 
@@ -47,7 +55,7 @@ export interface KnownDevice {
  * are sent again to the next one, which recovers the store first, so nothing in the port is lost and some may be stored twice.
  */
 export class DeliveryClient implements AsyncDisposable {
-  readonly #setup: DeliverySetup;
+  #setup: DeliverySetup;
   readonly #options: DeliveryClientOptions;
   readonly #log: Logger;
   readonly #batcher: Batcher;
@@ -56,7 +64,7 @@ export class DeliveryClient implements AsyncDisposable {
   readonly #stopped = Promise.withResolvers<void>();
   readonly #unanswered = new Map<number, OutgoingBatch>();
   readonly #devices = new Map<string, KnownDevice>();
-  readonly #publishes = new Map<number, PromiseWithResolvers<void>>();
+  readonly #replies = new Map<number, PromiseWithResolvers<void>>();
   readonly #reports = new Map<number, PromiseWithResolvers<DeliveryReport>>();
   #thread: DeliveryThread;
   #nextId = 1;
@@ -149,11 +157,25 @@ export class DeliveryClient implements AsyncDisposable {
    * platform refuses the message, reason `too-large` when it would.
    */
   async publish(topic: string, payload: string): Promise<void> {
-    const id = this.#begin();
-    const reply = Promise.withResolvers<void>();
-    this.#publishes.set(id, reply);
-    this.#thread.post({ type: "publish", id, topic, payload });
-    await reply.promise;
+    await this.#ask((id) => ({ type: "publish", id, topic, payload }));
+  }
+
+  /**
+   * Changes to another session, once it has proven itself; the session before goes on otherwise.
+   * @throws TransientError why there is no proof
+   */
+  async swapSession(swap: Omit<SwapRequest, "type" | "id">): Promise<void> {
+    await this.#ask((id) => ({ type: "swap", id, ...swap }));
+    this.#setup = { ...this.#setup, session: swap.session };
+  }
+
+  /**
+   * Changes how records are kept; those that wait go along. The store is as before when that fails.
+   * @throws TransientError when the disk refuses
+   */
+  async changeStorage(storage: StorageSettings): Promise<void> {
+    await this.#ask((id) => ({ type: "storage", id, storage }));
+    this.#setup = { ...this.#setup, storage };
   }
 
   /** The state of the delivery thread, with all counts of this side. @throws TransientError when the thread is gone. */
@@ -186,6 +208,15 @@ export class DeliveryClient implements AsyncDisposable {
     }
     this.#batcher.close(new TransientError("The gateway has stopped"));
     await this.#thread.end().catch((error: unknown) => this.#log.warn(errorText(error)));
+  }
+
+  /** Sends a request that is answered by success or an error. */
+  async #ask(request: (id: number) => ToDelivery): Promise<void> {
+    const id = this.#begin();
+    const reply = Promise.withResolvers<void>();
+    this.#replies.set(id, reply);
+    this.#thread.post(request(id));
+    await reply.promise;
   }
 
   /** A fresh id for a request. @throws TransientError when nobody would answer it. */
@@ -258,7 +289,8 @@ export class DeliveryClient implements AsyncDisposable {
         this.#settleBatch(message.id, message.error);
         break;
       case "published":
-        settle(this.#publishes, message.id, message.error);
+      case "done":
+        settle(this.#replies, message.id, message.error);
         break;
       case "report":
         this.#takeReport(message.id, message.report);
@@ -307,11 +339,11 @@ export class DeliveryClient implements AsyncDisposable {
   }
 
   #rejectRequests(error: TransientError): void {
-    for (const reply of [...this.#reports.values(), ...this.#publishes.values()]) {
+    for (const reply of [...this.#reports.values(), ...this.#replies.values()]) {
       reply.reject(error);
     }
     this.#reports.clear();
-    this.#publishes.clear();
+    this.#replies.clear();
   }
 }
 

@@ -51,6 +51,26 @@ export interface PublishRequest {
   readonly payload: string;
 }
 
+/**
+ * Deliver over another session once it has proven itself by a CONNACK and the PUBACK of `proof`; the old one goes on otherwise.
+ * "parallel": both at a time. "replace": the old one stops first, because it is the same device at the same server. Answered by one `done`.
+ */
+export interface SwapRequest {
+  readonly type: "swap";
+  readonly id: number;
+  readonly session: SessionSettings;
+  readonly mode: "replace" | "parallel";
+  readonly proof: { readonly topic: string; readonly payload: string };
+  readonly deadlineMs: number;
+}
+
+/** Keep records as `storage` says from here on, those that wait included. Answered by one `done`. */
+export interface StorageRequest {
+  readonly type: "storage";
+  readonly id: number;
+  readonly storage: StorageSettings;
+}
+
 /** Asks for one `report` at once. */
 export interface ReportRequest {
   readonly type: "report";
@@ -69,6 +89,8 @@ export type ToDelivery =
   | AppendRequest
   | DeviceRequest
   | PublishRequest
+  | SwapRequest
+  | StorageRequest
   | ReportRequest
   | StopRequest;
 
@@ -145,6 +167,7 @@ export type FromDelivery =
   | { readonly type: "report"; readonly id: number | undefined; readonly report: DeliveryReport }
   | { readonly type: "published"; readonly id: number; readonly error: PortError | undefined }
   | { readonly type: "announced"; readonly deviceName: string }
+  | { readonly type: "done"; readonly id: number; readonly error: PortError | undefined }
   | { readonly type: "downlink"; readonly topic: string; readonly payload: string }
   | { readonly type: "log"; readonly record: LogRecord }
   | { readonly type: "stopped" };

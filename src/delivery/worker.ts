@@ -7,12 +7,11 @@ import { unsentError } from "#sdk/unsent";
 import type { EventStore } from "../storage/event-store.ts";
 import { openEventStore } from "../storage/open.ts";
 import { takeOver } from "../storage/takeover.ts";
-import { watchCertificates } from "../thingsboard/certificate-watch.ts";
 import { Sender } from "../thingsboard/sender.ts";
 import { Session } from "../thingsboard/session.ts";
-import type { SessionSettings } from "../thingsboard/settings.ts";
+import { ChangeableStore } from "./changeable-store.ts";
 import { HeartMonitor } from "./heartbeat.ts";
-import { lateStamps, type StampedStore } from "./late-stamps.ts";
+import { lateStamps } from "./late-stamps.ts";
 import type {
   AppendRequest,
   DeliveryReport,
@@ -27,34 +26,20 @@ import type {
 import { toPortError } from "./port-error.ts";
 import { deliveryReport } from "./report.ts";
 import { MeteredStore } from "./throughput.ts";
-import { type Progress, ProgressWatchdog } from "./watchdog.ts";
+import { Uplinks } from "./uplinks.ts";
 
 /** Reports are at most this often, and only after something has changed. */
 const REPORT_EVERY_MS = 1000;
 
-/** How often the watchdog looks. */
-const WATCH_EVERY_MS = 10_000;
-
-const watchdog = new ProgressWatchdog();
 const decoder = new TextDecoder();
 const clock = systemClock;
 const life = new AbortController();
 
-/** Session and sender: replaced together when the watchdog asks for it. */
-interface Uplink {
-  readonly session: Session;
-  readonly sender: Sender;
-  readonly stop: AbortController;
-  readonly runs: Promise<unknown>;
-}
-
 /** What the thread consists of once it is open. */
 interface Parts {
+  readonly changeable: ChangeableStore;
   readonly store: MeteredStore;
-  /** The store as the sender reads it. */
-  readonly stamped: StampedStore;
-  readonly log: Logger;
-  uplink: Uplink | undefined;
+  readonly uplinks: Uplinks;
 }
 
 let parts: Parts | undefined;
@@ -62,8 +47,6 @@ let reportTimer: Disposable | undefined;
 let heartMonitor: HeartMonitor | undefined;
 /** Devices that are there, by name: told to each new sender. */
 const devices = new Map<string, string>();
-/** How often the watchdog had to act, by step. */
-const watchdogSteps = { reconnects: 0, rebuilds: 0 };
 
 function post(message: FromDelivery): void {
   parentPort?.postMessage(message);
@@ -74,110 +57,62 @@ function logger(source: string, level: LogLevel): Logger {
 }
 
 async function open(request: OpenRequest): Promise<void> {
-  const store = new MeteredStore(
-    await openEventStore(request.storage, {
-      clock,
-      log: logger("storage", request.logLevel),
-      dataDir: request.dataDir,
-    }),
-    clock,
-  );
+  const { dataDir, storage, logLevel } = request;
+  const storeLog = logger("storage", logLevel);
+  const deps = { clock, log: storeLog, dataDir };
+  const opened = await openEventStore(storage, deps);
+  const changeable = new ChangeableStore(opened, storage, deps);
+  const store = new MeteredStore(changeable, clock);
   await takeOver(
     request.leftBehind,
-    { store, clock, whenFull: request.storage.whenFull, log: logger("storage", request.logLevel) },
+    { store, clock, whenFull: storage.whenFull, log: storeLog },
     life.signal,
   );
   heartMonitor = new HeartMonitor(request.heartbeat, clock, (at) => endHungProcess(store, at));
-  const opened: Parts = {
-    store,
-    stamped: lateStamps(store, request.dataDir, clock),
-    log: logger("tb_connection", request.logLevel),
-    uplink: undefined,
-  };
-  parts = opened;
+  const uplinks = openUplinks(store, dataDir, logger("tb_connection", logLevel));
+  parts = { changeable, store, uplinks };
   if (request.session !== undefined) {
-    startUplink(opened, request.session);
+    uplinks.start(request.session);
   }
 }
 
-/** Starts delivering; from here on `parts.uplink` is there. */
-function startUplink(to: Parts, settings: SessionSettings): void {
-  const { store, log } = to;
-  const stopUplink = new AbortController();
-  const signal = AbortSignal.any([life.signal, stopUplink.signal]);
-  const session = new Session(settings, { clock, log, onState: reportNow });
-  const announced = (deviceName: string): void => post({ type: "announced", deviceName });
-  const sender = new Sender({ store: to.stamped.store, session, clock, log, announced });
-  session.onDownlink((topic, payload) =>
-    post({ type: "downlink", topic, payload: decoder.decode(payload) }),
-  );
-  for (const [deviceName, deviceType] of devices) {
-    sender.connectDevice(deviceName, deviceType);
-  }
-  const runs = Promise.all([
-    guard(session.run(signal), signal),
-    guard(sender.run(signal), signal),
-    guard(watch(to, settings, signal), signal),
-    guard(watchCertificates(settings, { clock, log, store }, signal), signal),
-  ]);
-  to.uplink = { session, sender, stop: stopUplink, runs };
+function openUplinks(store: MeteredStore, dataDir: string, log: Logger): Uplinks {
+  const stamped = lateStamps(store, dataDir, clock);
+  return new Uplinks({
+    clock,
+    log,
+    store,
+    stamped,
+    life: life.signal,
+    createSession: (settings, onState) => new Session(settings, { clock, log, onState }),
+    createSender: (session) => {
+      session.onDownlink((topic, payload) =>
+        post({ type: "downlink", topic, payload: decoder.decode(payload) }),
+      );
+      const announced = (deviceName: string): void => post({ type: "announced", deviceName });
+      const sender = new Sender({ store: stamped.store, session, clock, log, announced });
+      for (const [deviceName, deviceType] of devices) {
+        sender.connectDevice(deviceName, deviceType);
+      }
+      return sender;
+    },
+    onState: reportNow,
+    failed: (error) => post({ type: "failed", error: toPortError(error) }),
+  });
 }
 
-/** A part that ends before it was stopped is our bug: the thread must not go on as if it delivered. */
-async function guard(run: Promise<unknown>, signal: AbortSignal): Promise<void> {
+/** Answers a request with success or an error; our own bugs are for whoever runs the thread. */
+async function answer(id: number, work: Promise<void>): Promise<void> {
+  let error: PortError | undefined;
   try {
-    await run;
-  } catch (error) {
-    if (!signal.aborted) {
-      post({ type: "failed", error: toPortError(error) });
+    await work;
+  } catch (caught) {
+    if (caught instanceof InvariantError) {
+      throw caught;
     }
+    error = toPortError(caught);
   }
-}
-
-/** What the watchdog has to know at this moment. */
-function progressOf({ store, stamped, uplink }: Parts): Progress {
-  const { queued, acknowledged } = store.stats().ledger;
-  return {
-    nowMs: clock.monotonicMs(),
-    queued,
-    acknowledged,
-    connected: uplink?.session.isOpen ?? false,
-    paused: stamped.isHeld || (uplink?.sender.progress.paused ?? false),
-  };
-}
-
-/** Looks whether values move, and renews what stands still. */
-async function watch(of: Parts, settings: SessionSettings, signal: AbortSignal): Promise<never> {
-  const { log } = of;
-  for (;;) {
-    await clock.sleep(WATCH_EVERY_MS, signal);
-    const progress = progressOf(of);
-    const step = watchdog.check(progress);
-    if (step !== undefined) {
-      log.error("Values wait and none is acknowledged", { queued: progress.queued, step });
-    }
-    if (step === "reconnect") {
-      watchdogSteps.reconnects += 1;
-      of.uplink?.session.abandon(new TransientError("No value was acknowledged for a minute"));
-    } else if (step === "rebuild") {
-      watchdogSteps.rebuilds += 1;
-      rebuildSoon(of, settings);
-    } else if (step === "restart") {
-      throw new InvariantError("No value was acknowledged, over a new session too");
-    }
-  }
-}
-
-/** Replaces session and sender. Not awaited by the watch, which is part of what ends here. */
-function rebuildSoon(of: Parts, settings: SessionSettings): void {
-  const old = of.uplink;
-  if (old === undefined) {
-    return;
-  }
-  old.stop.abort(new TransientError("The session is built anew"));
-  old.runs
-    .then(() => startUplink(of, settings))
-    .catch((error: unknown) => post({ type: "failed", error: toPortError(error) }));
+  post({ type: "done", id, error });
 }
 
 /** The collection thread does not answer: commit what there is and end the process, for its supervisor to start it again. */
@@ -206,7 +141,8 @@ async function append({ store }: Parts, request: AppendRequest): Promise<void> {
   reportSoon();
 }
 
-async function publish({ uplink }: Parts, request: PublishRequest): Promise<void> {
+async function publish({ uplinks }: Parts, request: PublishRequest): Promise<void> {
+  const uplink = uplinks.current;
   let error: PortError | undefined;
   try {
     if (uplink === undefined) {
@@ -235,11 +171,12 @@ function report(): DeliveryReport {
   if (parts === undefined) {
     throw new TransientError("The store is not open yet");
   }
-  return deliveryReport(parts.store, parts.uplink, watchdogSteps);
+  return deliveryReport(parts.store, parts.uplinks.current, parts.uplinks.steps);
 }
 
 /** A device that comes is announced at once and after each reconnect; one that goes is taken back. */
-async function announce({ uplink }: Parts, request: DeviceRequest): Promise<void> {
+async function announce({ uplinks }: Parts, request: DeviceRequest): Promise<void> {
+  const uplink = uplinks.current;
   if (request.connected) {
     devices.set(request.deviceName, request.deviceType);
     uplink?.sender.connectDevice(request.deviceName, request.deviceType);
@@ -276,9 +213,9 @@ function reportSoon(): void {
 async function stop({ drainMs }: StopRequest): Promise<void> {
   heartMonitor?.[Symbol.dispose]();
   try {
-    await parts?.uplink?.sender.drain(drainMs);
+    await parts?.uplinks.current?.sender.drain(drainMs);
     life.abort(new TransientError("The gateway is stopping"));
-    await parts?.uplink?.runs;
+    await parts?.uplinks.ended();
     await parts?.store[Symbol.asyncDispose]();
   } finally {
     reportTimer?.[Symbol.dispose]();
@@ -306,6 +243,15 @@ async function handle(message: ToDelivery): Promise<void> {
     case "publish":
       await publish(parts, message);
       break;
+    case "swap":
+      await answer(message.id, parts.uplinks.swap(message));
+      break;
+    case "storage": {
+      const { changeable, uplinks } = parts;
+      const change = (): Promise<void> => changeable.change(message.storage, life.signal);
+      await answer(message.id, uplinks.pausedFor(change));
+      break;
+    }
     case "report":
       post({ type: "report", id: message.id, report: report() });
       break;

@@ -1,4 +1,4 @@
-import { type EncodedRecord, readBatch } from "#sdk/batch";
+import { BatchWriter, type EncodedRecord, readBatch } from "#sdk/batch";
 import type { Clock } from "#sdk/clock";
 import { RejectedError, TransientError } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
@@ -27,12 +27,21 @@ export const DEFAULT_MAX_BYTES = 256 * 1024 * 1024;
 /** The ledger is written down at most this often. */
 const LEDGER_EVERY_MS = 60_000;
 const DECODED_BYTES = 2 * 1024 * 1024;
+/** What waits is given away in batches of about this size. */
+const HANDED_OVER_BYTES = 256 * 1024;
 
 interface MemoryBlock {
   readonly state: BlockState;
   readonly text: Uint8Array;
   /** Epoch milliseconds. */
   readonly time: number;
+}
+
+/** Records that wait, as one batch. */
+export interface HandedOver {
+  readonly text: Uint8Array;
+  readonly records: number;
+  readonly values: number;
 }
 
 /** What the store in memory needs. */
@@ -183,6 +192,49 @@ export class MemoryStore implements EventStore {
     this.#space.fail(closed);
     this.#blocks.clear();
     this.#decoded.clear();
+  }
+
+  /**
+   * Gives away what waits, oldest first, and closes the store: whoever takes the batches counts their values as received and stored,
+   * so this store's ledger forgets them.
+   */
+  async handOver(): Promise<readonly HandedOver[]> {
+    const batches = [...this.#remaining()];
+    const { ledger } = this.#account;
+    const { received, stored, queued } = ledger;
+    const rest = { received: received - queued, stored: stored - queued, queued: 0 };
+    this.#account.ledger = { ...ledger, ...rest };
+    this.#account.blocks = 0;
+    this.#account.records = 0;
+    if (rest.received === 0) {
+      this.#deps.ledgerFile?.delete();
+    }
+    await this[Symbol.asyncDispose]();
+    return batches;
+  }
+
+  /** The records that wait, in large batches: a disk that takes them syncs each one. */
+  *#remaining(): Generator<HandedOver> {
+    let writer = new BatchWriter();
+    const taken = (): HandedOver => {
+      const { records, values } = writer;
+      const text = writer.take();
+      writer = new BatchWriter();
+      return { text, records, values };
+    };
+    for (const { state, text } of this.#blocks.values()) {
+      for (const [index, record] of readBatch(text).entries()) {
+        if (!state.isDone(index)) {
+          writer.add(record);
+        }
+      }
+      if (writer.length >= HANDED_OVER_BYTES) {
+        yield taken();
+      }
+    }
+    if (writer.records > 0) {
+      yield taken();
+    }
   }
 
   /** Begins with what a store before this one has left. */
