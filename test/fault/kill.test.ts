@@ -1,6 +1,7 @@
 // The process is killed at random moments under load; what it promised its source must arrive.
 import { describe, expect, test } from "bun:test";
 import { systemClock } from "../../src/sdk/clock.ts";
+import { until } from "../support/until.ts";
 import { COMPLETE, FaultLine, isFull, shortOrFull } from "./harness.ts";
 
 const VALUES_PER_SECOND = 1000;
@@ -74,6 +75,8 @@ describe(`kill -9 under ${VALUES_PER_SECOND} values/s`, () => {
         await line.run();
         expect(line.platform.sessions()[0]?.level).toBe(refusals > 0 ? 4 : 5);
         const kills = await killMany(line, { times, graceMs }, refuse);
+        // The moments are random: however early they were, the account is of a real load.
+        await until("enough has arrived", () => line.arrivals.count > times * 300);
         expect(await line.finish(60_000)).toEqual(COMPLETE);
         attribute(line, kills);
         const worst = kills.toSorted((a, b) => b.repeats - a.repeats)[0];
@@ -83,7 +86,6 @@ describe(`kill -9 under ${VALUES_PER_SECOND} values/s`, () => {
           repeats: kills.map(({ repeats }) => repeats),
         });
         expect(kills.filter(({ repeats, allowed }) => repeats > allowed)).toEqual([]);
-        expect(line.arrivals.count).toBeGreaterThan(times * 300);
       },
       TIMEOUT_MS,
     );
