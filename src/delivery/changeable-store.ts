@@ -1,18 +1,23 @@
 import type { EventStore, StorageSettings } from "../storage/event-store.ts";
-import type { OpenStoreDeps } from "../storage/open.ts";
-import { reopenEventStore } from "../storage/reopen.ts";
+
+/** Closes a store that nobody uses and opens it with other settings, everything that waits included (`storage/reopen.ts`). */
+export type Reopen = (
+  store: EventStore,
+  change: { readonly from: StorageSettings; readonly to: StorageSettings },
+  signal: AbortSignal,
+) => Promise<{ readonly store: EventStore; readonly error: Error | undefined }>;
 
 /** A store whose settings can change while sources go on appending. It owns the store of the moment. */
 export class ChangeableStore implements EventStore {
-  readonly #deps: OpenStoreDeps;
+  readonly #reopen: Reopen;
   #store: EventStore;
   #settings: StorageSettings;
   #closed: Promise<unknown> | undefined;
 
-  constructor(store: EventStore, settings: StorageSettings, deps: OpenStoreDeps) {
+  constructor(store: EventStore, settings: StorageSettings, reopen: Reopen) {
     this.#store = store;
     this.#settings = settings;
-    this.#deps = deps;
+    this.#reopen = reopen;
   }
 
   /**
@@ -21,7 +26,7 @@ export class ChangeableStore implements EventStore {
    */
   async change(settings: StorageSettings, signal: AbortSignal): Promise<void> {
     const change = { from: this.#settings, to: settings };
-    const reopening = reopenEventStore(this.#store, change, this.#deps, signal);
+    const reopening = this.#reopen(this.#store, change, signal);
     this.#closed = reopening.catch(() => undefined); // It is thrown below.
     try {
       const { store, error } = await reopening;

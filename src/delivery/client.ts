@@ -288,7 +288,6 @@ export class DeliveryClient implements AsyncDisposable {
       case "appended":
         this.#settleBatch(message.id, message.error);
         break;
-      case "published":
       case "done":
         settle(this.#replies, message.id, message.error);
         break;

@@ -43,7 +43,7 @@ export interface DeviceRequest {
   readonly connected: boolean;
 }
 
-/** A message for the platform that is not kept: sent if the link is up at this moment. Answered by one `published`. */
+/** A message for the platform that is not kept: sent if the link is up at this moment. Answered by one `done`. */
 export interface PublishRequest {
   readonly type: "publish";
   readonly id: number;
@@ -165,7 +165,6 @@ export type FromDelivery =
   | { readonly type: "failed"; readonly error: PortError }
   | { readonly type: "appended"; readonly id: number; readonly error: PortError | undefined }
   | { readonly type: "report"; readonly id: number | undefined; readonly report: DeliveryReport }
-  | { readonly type: "published"; readonly id: number; readonly error: PortError | undefined }
   | { readonly type: "announced"; readonly deviceName: string }
   | { readonly type: "done"; readonly id: number; readonly error: PortError | undefined }
   | { readonly type: "downlink"; readonly topic: string; readonly payload: string }

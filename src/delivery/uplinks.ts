@@ -2,7 +2,6 @@ import type { Clock } from "#sdk/clock";
 import { InvariantError, TransientError } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
 import type { EventStore } from "../storage/event-store.ts";
-import { watchCertificates } from "../thingsboard/certificate-watch.ts";
 import type { Sender } from "../thingsboard/sender.ts";
 import type { Session } from "../thingsboard/session.ts";
 import type { SessionSettings } from "../thingsboard/settings.ts";
@@ -39,6 +38,8 @@ export interface UplinksHost {
   readonly createSession: (settings: SessionSettings, onState: () => void) => Session;
   /** A sender that knows the devices; it is given only sessions that deliver, and takes their downlinks. */
   readonly createSender: (session: Session) => Sender;
+  /** Watches the certificates of a session until it ends. */
+  readonly watchCertificates: (settings: SessionSettings, signal: AbortSignal) => Promise<unknown>;
   /** The state of the link has changed. */
   readonly onState: () => void;
   /** A part has ended before it was stopped: the thread must not go on as if it delivered. */
@@ -75,14 +76,14 @@ export class Uplinks {
   /** Starts delivering; from here on there is a current uplink. */
   start(settings: SessionSettings, running = this.#begin(settings, this.#host.onState)): void {
     const { session, stop, run } = running;
-    const { clock, log, store, life } = this.#host;
+    const { life, watchCertificates } = this.#host;
     const signal = AbortSignal.any([life, stop.signal]);
     const sender = this.#host.createSender(session);
     const runs = Promise.all([
       this.#guard(run, signal),
       this.#guard(sender.run(signal), signal),
       this.#guard(this.#watch(signal), signal),
-      this.#guard(watchCertificates(settings, { clock, log, store }, signal), signal),
+      this.#guard(watchCertificates(settings, signal), signal),
     ]);
     this.#current = { settings, session, sender, stop, runs };
   }

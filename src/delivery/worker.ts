@@ -6,7 +6,9 @@ import { createLogger, type Logger, type LogLevel } from "#sdk/logger";
 import { unsentError } from "#sdk/unsent";
 import type { EventStore } from "../storage/event-store.ts";
 import { openEventStore } from "../storage/open.ts";
+import { reopenEventStore } from "../storage/reopen.ts";
 import { takeOver } from "../storage/takeover.ts";
+import { watchCertificates } from "../thingsboard/certificate-watch.ts";
 import { Sender } from "../thingsboard/sender.ts";
 import { Session } from "../thingsboard/session.ts";
 import { ChangeableStore } from "./changeable-store.ts";
@@ -61,7 +63,9 @@ async function open(request: OpenRequest): Promise<void> {
   const storeLog = logger("storage", logLevel);
   const deps = { clock, log: storeLog, dataDir };
   const opened = await openEventStore(storage, deps);
-  const changeable = new ChangeableStore(opened, storage, deps);
+  const changeable = new ChangeableStore(opened, storage, (before, change, signal) =>
+    reopenEventStore(before, change, deps, signal),
+  );
   const store = new MeteredStore(changeable, clock);
   await takeOver(
     request.leftBehind,
@@ -96,6 +100,8 @@ function openUplinks(store: MeteredStore, dataDir: string, log: Logger): Uplinks
       }
       return sender;
     },
+    watchCertificates: (settings, signal) =>
+      watchCertificates(settings, { clock, log, store }, signal),
     onState: reportNow,
     failed: (error) => post({ type: "failed", error: toPortError(error) }),
   });
@@ -143,28 +149,22 @@ async function append({ store }: Parts, request: AppendRequest): Promise<void> {
 
 async function publish({ uplinks }: Parts, request: PublishRequest): Promise<void> {
   const uplink = uplinks.current;
-  let error: PortError | undefined;
-  try {
-    if (uplink === undefined) {
-      throw unsentError("Cannot publish: there is no session with the platform yet");
-    }
-    const limit = uplink.session.payloadLimit;
-    if (Buffer.byteLength(request.payload) > limit) {
-      // The platform would end the connection, and again each time it is sent.
-      throw new RejectedError(`A message to ${request.topic} has more than ${limit} bytes`, {
-        reason: "too-large",
-      });
-    }
-    const code = await uplink.session.publish(request.topic, request.payload, life.signal);
-    if (code >= 0x80) {
-      throw new RejectedError(`The platform refused a message to ${request.topic}`, {
-        reason: `code-0x${code.toString(16)}`,
-      });
-    }
-  } catch (caught) {
-    error = toPortError(caught);
+  if (uplink === undefined) {
+    throw unsentError("Cannot publish: there is no session with the platform yet");
   }
-  post({ type: "published", id: request.id, error });
+  const limit = uplink.session.payloadLimit;
+  if (Buffer.byteLength(request.payload) > limit) {
+    // The platform would end the connection, and again each time it is sent.
+    throw new RejectedError(`A message to ${request.topic} has more than ${limit} bytes`, {
+      reason: "too-large",
+    });
+  }
+  const code = await uplink.session.publish(request.topic, request.payload, life.signal);
+  if (code >= 0x80) {
+    throw new RejectedError(`The platform refused a message to ${request.topic}`, {
+      reason: `code-0x${code.toString(16)}`,
+    });
+  }
 }
 
 function report(): DeliveryReport {
@@ -241,7 +241,7 @@ async function handle(message: ToDelivery): Promise<void> {
       await append(parts, message);
       break;
     case "publish":
-      await publish(parts, message);
+      await answer(message.id, publish(parts, message));
       break;
     case "swap":
       await answer(message.id, parts.uplinks.swap(message));

@@ -1,4 +1,4 @@
-import { BatchWriter, type EncodedRecord, readBatch } from "#sdk/batch";
+import { type EncodedRecord, readBatch } from "#sdk/batch";
 import type { Clock } from "#sdk/clock";
 import { RejectedError, TransientError } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
@@ -15,6 +15,7 @@ import type {
   StoreStats,
 } from "./event-store.ts";
 import { Expiry } from "./expiry.ts";
+import { type HandedOver, handedOver } from "./hand-over.ts";
 import { Horizon } from "./horizon.ts";
 import { checkBatch } from "./intake.ts";
 import type { LedgerFile } from "./ledger-file.ts";
@@ -27,21 +28,12 @@ export const DEFAULT_MAX_BYTES = 256 * 1024 * 1024;
 /** The ledger is written down at most this often. */
 const LEDGER_EVERY_MS = 60_000;
 const DECODED_BYTES = 2 * 1024 * 1024;
-/** What waits is given away in batches of about this size. */
-const HANDED_OVER_BYTES = 256 * 1024;
 
 interface MemoryBlock {
   readonly state: BlockState;
   readonly text: Uint8Array;
   /** Epoch milliseconds. */
   readonly time: number;
-}
-
-/** Records that wait, as one batch. */
-export interface HandedOver {
-  readonly text: Uint8Array;
-  readonly records: number;
-  readonly values: number;
 }
 
 /** What the store in memory needs. */
@@ -199,7 +191,7 @@ export class MemoryStore implements EventStore {
    * so this store's ledger forgets them.
    */
   async handOver(): Promise<readonly HandedOver[]> {
-    const batches = [...this.#remaining()];
+    const batches = [...handedOver(this.#blocks.values())];
     const { ledger } = this.#account;
     const { received, stored, queued } = ledger;
     const rest = { received: received - queued, stored: stored - queued, queued: 0 };
@@ -211,30 +203,6 @@ export class MemoryStore implements EventStore {
     }
     await this[Symbol.asyncDispose]();
     return batches;
-  }
-
-  /** The records that wait, in large batches: a disk that takes them syncs each one. */
-  *#remaining(): Generator<HandedOver> {
-    let writer = new BatchWriter();
-    const taken = (): HandedOver => {
-      const { records, values } = writer;
-      const text = writer.take();
-      writer = new BatchWriter();
-      return { text, records, values };
-    };
-    for (const { state, text } of this.#blocks.values()) {
-      for (const [index, record] of readBatch(text).entries()) {
-        if (!state.isDone(index)) {
-          writer.add(record);
-        }
-      }
-      if (writer.length >= HANDED_OVER_BYTES) {
-        yield taken();
-      }
-    }
-    if (writer.records > 0) {
-      yield taken();
-    }
   }
 
   /** Begins with what a store before this one has left. */

@@ -1,6 +1,7 @@
 import { errorText, TransientError } from "#sdk/errors";
 import type { EventStore, StorageSettings } from "./event-store.ts";
-import { type HandedOver, MemoryStore } from "./memory-store.ts";
+import type { HandedOver } from "./hand-over.ts";
+import { MemoryStore } from "./memory-store.ts";
 import { type OpenStoreDeps, openEventStore } from "./open.ts";
 
 /** Longest wait for one batch that moves. */

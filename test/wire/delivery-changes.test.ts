@@ -52,9 +52,9 @@ async function setUp(storage: StorageSettings, session: SessionSettings | undefi
     { clock: systemClock, sink: () => undefined },
   );
   let sent = 0;
-  let running = true;
+  const end = new AbortController();
   const source = async (): Promise<void> => {
-    while (running) {
+    while (!end.signal.aborted) {
       sent += 1;
       const json = `{"ts":${1_700_000_000_000 + sent},"values":{"n":${sent}}}`;
       const record: EncodedRecord = {
@@ -72,12 +72,12 @@ async function setUp(storage: StorageSettings, session: SessionSettings | undefi
     client,
     sent: () => sent,
     finish: async (): Promise<number> => {
-      running = false;
+      end.abort();
       await producing;
       return sent;
     },
     [Symbol.asyncDispose]: async (): Promise<void> => {
-      running = false;
+      end.abort();
       await producing;
       await client.stop(0);
       await rm(dataDir, { recursive: true, force: true });
