@@ -66,6 +66,7 @@ export {
   type TelemetryEntry,
   type Values,
 } from "../sdk/model.ts";
+export { Pending, type Waiting } from "../sdk/pending.ts";
 export { compilePythonRegex } from "../sdk/python-regex.ts";
 export { reportStrategy, type StrategyConfig, toReportStrategy } from "../sdk/report-strategy.ts";
 export { defineRpc, type RpcSpec } from "../sdk/rpc.ts";
