@@ -1,41 +1,30 @@
 import type { Socket } from "node:net";
-import { type IConnackPacket, type IPublishPacket, MqttClient, type Packet } from "mqtt";
-import { writeToStream } from "mqtt-packet";
-import type { Clock } from "#sdk/clock";
-import { assert, TransientError } from "#sdk/errors";
-import type { Incoming, Intake } from "./intake.ts";
-import { connectFailure, disconnectFailure } from "./reasons.ts";
-import { type Endpoint, openSocket } from "./socket.ts";
-
-// mqtt-packet keeps a buffer for each of 65,536 numbers otherwise: 6 MB a thread for two bytes each.
-writeToStream.cacheNumbers = false;
-
-/** Version as MQTT numbers it: 3 is MQTT 3.1, 4 is 3.1.1. */
-export type ProtocolVersion = 3 | 4 | 5;
-
-/** How the gateway introduces itself to the broker. */
-export interface ClientOptions {
-  readonly endpoint: Endpoint;
-  readonly version: ProtocolVersion;
-  readonly clientId: string;
-  readonly username: string | undefined;
-  readonly password: string | undefined;
-  /** `cleanSession` or `cleanStart`. */
-  readonly clean: boolean;
-  /** MQTT 5 only. */
-  readonly sessionExpiryS: number;
-  readonly keepAliveS: number;
-  /** Unacknowledged QoS 1 and 2 messages an MQTT 5 broker may send us. */
-  readonly receiveMaximum: number;
-  readonly intake: Intake;
-  readonly clock: Clock;
-}
+import type { IConnackPacket, IPublishPacket, MqttClient, Packet } from "mqtt";
+import { RejectedError, TransientError } from "#sdk/errors";
+import { type ClientOptions, createClient, toIncoming } from "./held-acks.ts";
+import { connectFailure, disconnectFailure, publishFailure } from "./reasons.ts";
+import { openSocket } from "./socket.ts";
 
 /** What the broker said about itself in CONNACK (MQTT 5 §3.2.2.3). */
 export interface ServerLimits {
   readonly wildcards: boolean;
   readonly sharedSubscriptions: boolean;
   readonly subscriptionIdentifiers: boolean;
+  /** Highest QoS of what we publish. */
+  readonly maximumQos: 0 | 1 | 2;
+  readonly retain: boolean;
+  /** QoS 1 and 2 messages we may have on the way. */
+  readonly receiveMaximum: number;
+  /** Bytes of a whole packet. */
+  readonly maximumPacketSize: number;
+}
+
+/** A message to publish. */
+export interface Outgoing {
+  readonly topic: string;
+  readonly payload: string | Uint8Array;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
 }
 
 /** One SUBSCRIBE packet. */
@@ -52,7 +41,12 @@ const ANSWER_TIMEOUT_MS = 30_000;
 /** Longest wait for the DISCONNECT packet to leave. */
 const GOODBYE_TIMEOUT_MS = 300;
 
-const EMPTY = Buffer.alloc(0);
+/** How many packet identifiers there are. */
+const MAX_IDENTIFIERS = 65_535;
+/** QoS 1 and 2 messages of ours on the way, whatever the broker allows. */
+const MAX_OUTGOING = 200;
+/** Fixed header, lengths, identifier and properties of a PUBLISH. */
+const PUBLISH_OVERHEAD_BYTES = 12;
 
 /**
  * One connection to a broker, from CONNACK to its end; never reconnects. It owns the acknowledgements of incoming messages:
@@ -65,11 +59,15 @@ export class BrokerClient implements AsyncDisposable {
   readonly #socket: Socket;
   readonly #options: ClientOptions;
   readonly #closed = Promise.withResolvers<TransientError>();
+  /** Called with the cause when the connection has ended: who waits for an answer of the broker. */
+  readonly #waiting = new Set<(error: TransientError) => void>();
   #error: TransientError | undefined;
   /** Goes on with reading; set while the intake is full. */
   #resume: (() => void) | undefined;
   #pings: Disposable | undefined;
   #reading = true;
+  /** QoS 1 and 2 messages that wait for their acknowledgement. */
+  #outgoing = 0;
   #connack: IConnackPacket | undefined;
 
   private constructor(socket: Socket, options: ClientOptions) {
@@ -106,6 +104,10 @@ export class BrokerClient implements AsyncDisposable {
       sharedSubscriptions: properties?.sharedSubscriptionAvailable !== false,
       subscriptionIdentifiers:
         this.#options.version === 5 && properties?.subscriptionIdentifiersAvailable !== false,
+      maximumQos: toQos(properties?.maximumQoS),
+      retain: properties?.retainAvailable !== false,
+      receiveMaximum: properties?.receiveMaximum ?? MAX_IDENTIFIERS,
+      maximumPacketSize: properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY,
     };
   }
 
@@ -150,6 +152,41 @@ export class BrokerClient implements AsyncDisposable {
     await this.#answer(promise, "UNSUBSCRIBE");
   }
 
+  /**
+   * Publishes one message, by what the broker allows: a lower QoS, or without being kept. Resolves at QoS 0 when it is written to
+   * the socket, else when the broker has acknowledged it. @throws RejectedError when the broker refuses it, TransientError when
+   * the connection is lost or no answer comes
+   */
+  async publish(message: Outgoing): Promise<void> {
+    const { limits } = this;
+    const sizeBytes = Buffer.byteLength(message.topic) + Buffer.byteLength(message.payload);
+    if (sizeBytes + PUBLISH_OVERHEAD_BYTES > limits.maximumPacketSize) {
+      throw new RejectedError(
+        `The message for ${message.topic} has ${sizeBytes} bytes: the broker takes packets of at most ${limits.maximumPacketSize}`,
+      );
+    }
+    if (this.#error !== undefined || !this.#client.connected) {
+      throw this.#error ?? new TransientError("The connection to the broker is not up");
+    }
+    const qos = message.qos > limits.maximumQos ? limits.maximumQos : message.qos;
+    if (qos > 0 && this.#outgoing >= Math.min(limits.receiveMaximum, MAX_OUTGOING)) {
+      throw new TransientError("Too many messages wait for an acknowledgement of the broker");
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const options = { qos, retain: message.retain && limits.retain };
+    const payload =
+      typeof message.payload === "string" ? message.payload : Buffer.from(message.payload);
+    this.#outgoing += qos === 0 ? 0 : 1;
+    this.#client.publish(message.topic, payload, options, (error) =>
+      error ? reject(publishFailure(error, message.topic)) : resolve(),
+    );
+    try {
+      await this.#answer(promise, "PUBLISH");
+    } finally {
+      this.#outgoing -= qos === 0 ? 0 : 1;
+    }
+  }
+
   /** No further message is taken. Those already taken are acknowledged when they are durable. */
   stopReading(): void {
     this.#reading = false;
@@ -169,7 +206,7 @@ export class BrokerClient implements AsyncDisposable {
       this.#client.end(true);
       this.#socket.destroy();
     }
-    this.#closed.resolve(this.#error ?? new TransientError("The connection was closed"));
+    this.#end(this.#error ?? new TransientError("The connection was closed"));
   }
 
   async #connect(signal: AbortSignal): Promise<void> {
@@ -219,7 +256,16 @@ export class BrokerClient implements AsyncDisposable {
     this.#options.intake.detach();
     this.#error ??= new TransientError("The broker closed the connection");
     reject(this.#error);
-    this.#closed.resolve(this.#error);
+    this.#end(this.#error);
+  }
+
+  #end(error: TransientError): void {
+    this.#error ??= error;
+    for (const reject of this.#waiting) {
+      reject(error);
+    }
+    this.#waiting.clear();
+    this.#closed.resolve(error);
   }
 
   /** Hands a message over; mqtt.js reads on when `resume` is called. */
@@ -266,13 +312,17 @@ export class BrokerClient implements AsyncDisposable {
   }
 
   async #answer<T>(promise: Promise<T>, what: string): Promise<T> {
-    const late = Promise.withResolvers<never>();
+    const lost = Promise.withResolvers<never>();
     const text = `The broker did not answer ${what} within ${ANSWER_TIMEOUT_MS / 1000} s`;
     using _timer = this.#options.clock.timer(ANSWER_TIMEOUT_MS, () =>
-      late.reject(new TransientError(text)),
+      lost.reject(new TransientError(text)),
     );
-    const lost = this.#closed.promise.then((error) => Promise.reject(error));
-    return await Promise.race([promise, late.promise, lost]);
+    this.#waiting.add(lost.reject);
+    try {
+      return await Promise.race([promise, lost.promise]);
+    } finally {
+      this.#waiting.delete(lost.reject);
+    }
   }
 
   async #within(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
@@ -282,101 +332,9 @@ export class BrokerClient implements AsyncDisposable {
   }
 }
 
-/** The mqtt.js client on an open socket, with its handling of incoming messages replaced. */
-function createClient(
-  socket: Socket,
-  options: ClientOptions,
-  hooks: { readonly receive: (packet: IPublishPacket, resume: () => void) => void },
-): MqttClient {
-  const { intake, version } = options;
-  const client = new MqttClient(() => socket, {
-    manualConnect: true,
-    reconnectPeriod: 0,
-    resubscribe: false,
-    queueQoSZero: false,
-    timerVariant: "native",
-    // Ours comes first, and follows the clock.
-    connectTimeout: 2 * ANSWER_TIMEOUT_MS,
-    protocolId: version === 3 ? "MQIsdp" : "MQTT",
-    protocolVersion: version,
-    clientId: options.clientId,
-    clean: options.clean,
-    keepalive: options.keepAliveS,
-    ...(options.username === undefined ? {} : { username: options.username }),
-    ...(options.password === undefined ? {} : { password: options.password }),
-    ...(version === 5
-      ? {
-          properties: {
-            sessionExpiryInterval: options.sessionExpiryS,
-            receiveMaximum: options.receiveMaximum,
-          },
-        }
-      : {}),
-  });
-  client.incomingStore.put = (packet, done) => {
-    if (packet.cmd === "publish") {
-      hooks.receive(packet, done);
-    }
-    return client.incomingStore;
-  };
-  client.incomingStore.get = (packet, done) => {
-    const messageId = packet.messageId ?? 0;
-    if (intake.hasUnreleased(messageId)) {
-      done(undefined, { ...RELEASED, messageId });
-    } else {
-      done(new Error("unknown packet identifier"));
-    }
-    return client.incomingStore;
-  };
-  client.incomingStore.del = (packet) => {
-    intake.release(packet.messageId ?? 0);
-    return client.incomingStore;
-  };
-  // QoS 2 comes here at PUBREL, after it was taken at PUBLISH.
-  client.handleMessage = (packet, resume) =>
-    packet.qos === 2 ? resume() : hooks.receive(packet, resume);
-  swallowAcknowledgements(client);
-  return client;
+function toQos(level: number | undefined): 0 | 1 | 2 {
+  return level === 0 ? 0 : level === 1 ? 1 : 2;
 }
-
-/** Stands for a QoS 2 message at PUBREL, when nothing but its identifier matters any more. */
-const RELEASED = {
-  cmd: "publish",
-  topic: "",
-  payload: EMPTY,
-  qos: 2,
-  dup: false,
-  retain: false,
-} as const;
-
-/** Keeps mqtt.js from sending PUBACK and PUBREC; `_sendPacket` is its only way to send. */
-function swallowAcknowledgements(client: MqttClient): void {
-  const send: unknown = Reflect.get(client, "_sendPacket");
-  assert(typeof send === "function", "mqtt.js no longer sends packets through _sendPacket");
-  Reflect.set(client, "_sendPacket", (packet: Packet, done?: () => void, ...rest: unknown[]) => {
-    if (packet.cmd === "puback" || packet.cmd === "pubrec") {
-      done?.();
-    } else {
-      Reflect.apply(send, client, [packet, done, ...rest]);
-    }
-  });
-}
-
-function toIncoming(packet: IPublishPacket): Incoming {
-  const identifier: number | readonly number[] | undefined =
-    packet.properties?.subscriptionIdentifier;
-  return {
-    topic: packet.topic,
-    payload: typeof packet.payload === "string" ? Buffer.from(packet.payload) : packet.payload,
-    qos: packet.qos,
-    retain: packet.retain,
-    dup: packet.dup,
-    messageId: packet.messageId ?? 0,
-    subscriptionIds: identifier === undefined ? NONE : [identifier].flat(),
-  };
-}
-
-const NONE: readonly number[] = [];
 
 /** A filter the broker left out of its answer counts as refused, without a reason given (MQTT 5 §3.9.3). */
 function toCode(code: unknown): number {

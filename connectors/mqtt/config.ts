@@ -1,9 +1,9 @@
 import * as v from "valibot";
-import { entries, field, optional, required } from "#sdk/config";
+import { entries, field, formatPath, optional, required } from "#sdk/config";
 import { reportStrategy } from "#sdk/report-strategy";
 import { brokerConfig, wholeNumber } from "./broker-config.ts";
 import { type Mapping, mapping } from "./mapping-config.ts";
-import { requestFields, requestsMapping } from "./requests-config.ts";
+import { type Requests, requestFields, requestsMapping } from "./requests-config.ts";
 
 /** The connector file of an MQTT connector. */
 export const mqttConfig = v.looseObject({
@@ -40,4 +40,29 @@ export function mappingsOf(config: MqttConfig): {
   return config.mapping.length > 0
     ? { key: "mapping", list: config.mapping }
     : { key: "dataMapping", list: config.dataMapping };
+}
+
+/** The lists of requests. */
+export type RequestKey = keyof typeof requestFields;
+
+/** One element of a list of requests, with its path in the file. */
+export interface RequestEntry<Entry> {
+  readonly path: string;
+  readonly entry: Entry;
+}
+
+/** The requests of one kind: those at the root of the file, as older files have them, then those in `requestsMapping`. */
+export function requestsOf<Key extends RequestKey>(
+  config: Pick<MqttConfig, Key | "requestsMapping">,
+  key: Key,
+): readonly RequestEntry<Requests[Key][number]>[] {
+  const atRoot: Requests[Key] = config[key];
+  const nested: Requests[Key] = config.requestsMapping[key];
+  return [
+    ...atRoot.map((entry, index) => ({ path: formatPath([key, index]), entry })),
+    ...nested.map((entry, index) => ({
+      path: formatPath(["requestsMapping", key, index]),
+      entry,
+    })),
+  ];
 }

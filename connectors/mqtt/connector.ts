@@ -1,44 +1,70 @@
-import { formatPath } from "#sdk/config";
 import { type Connector, type ConnectorHost, defineConnector } from "#sdk/connector";
-import type { MqttMessage, UplinkConverter } from "#sdk/converter";
-import { errorText } from "#sdk/errors";
-import { type MqttConfig, mappingsOf, mqttConfig } from "./config.ts";
+import { type Logger, rateLimited } from "#sdk/logger";
+import type { AttributeUpdate, Json, RpcRequest } from "#sdk/model";
+import { type MqttConfig, mqttConfig, requestsOf } from "./config.ts";
+import {
+  compileAttributeUpdates,
+  compileRpc,
+  compileSyncKeys,
+  isTwoWay,
+  planCall,
+  replyFilter,
+} from "./downlink.ts";
 import { explainMappings } from "./explain.ts";
 import { upgradeConfig } from "./legacy.ts";
 import { BrokerLink } from "./link.ts";
-import type { Mapping } from "./mapping-config.ts";
-import { type Route, Routes } from "./routes.ts";
-import { createUplink } from "./uplink.ts";
+import { createMappings } from "./mappings.ts";
+import { Publisher } from "./publisher.ts";
+import { RequestDesk } from "./request-desk.ts";
+import { compileAttributeRequest, compileConnect } from "./requests.ts";
+import { type Route, Routes, type Served } from "./routes.ts";
+import { RpcCalls } from "./rpc-calls.ts";
 
 export default defineConnector({
   type: "mqtt",
   schema: mqttConfig,
   upgrade: upgradeConfig,
   create: async (config, host) => {
-    const routes = await createRoutes(config, host);
-    const wanted = routes.map(({ route, mapping }) => ({
-      filter: route.filter,
-      qos: mapping.subscriptionQos,
-    }));
-    const table = new Routes({
-      routes: routes.map(({ route }) => route),
-      maxPayloadBytes: config.maxPayloadBytes,
-      host,
-    });
-    return new MqttConnector(
-      new BrokerLink({ broker: config.broker, host, routes: table, wanted }),
-    );
+    const mappings = await createMappings(config, host);
+    return new MqttConnector(config, host, mappings);
   },
   explain: (config) => explainMappings(config),
 });
 
 class MqttConnector implements Connector {
+  readonly #host: ConnectorHost;
   readonly #link: BrokerLink;
-  #running: Promise<void> | undefined;
+  readonly #publisher: Publisher;
+  readonly #desk: RequestDesk;
+  readonly #calls: RpcCalls;
+  readonly #rareLog: Logger;
+  readonly #planRpc: ReturnType<typeof compileRpc>;
+  readonly #messagesOf: ReturnType<typeof compileAttributeUpdates>;
+  readonly #syncKeys: ReturnType<typeof compileSyncKeys>;
   readonly #stop = new AbortController();
+  #running: Promise<void> | undefined;
 
-  constructor(link: BrokerLink) {
-    this.#link = link;
+  constructor(config: MqttConfig, host: ConnectorHost, mappings: readonly Served[]) {
+    this.#host = host;
+    this.#rareLog = rateLimited(host.log, host.clock);
+    this.#publisher = new Publisher(host);
+    this.#desk = new RequestDesk(host, this.#publisher);
+    const updates = requestsOf(config, "attributeUpdates").map(({ entry }) => entry);
+    this.#messagesOf = compileAttributeUpdates(updates);
+    this.#syncKeys = compileSyncKeys(updates);
+    this.#planRpc = compileRpc(requestsOf(config, "serverSideRpc").map(({ entry }) => entry));
+    const served = [...mappings, ...requestRoutes(config, this.#desk), ...replyRoutes(config)];
+    const routes = new Routes({
+      routes: served.map(({ route }) => route),
+      maxPayloadBytes: config.maxPayloadBytes,
+      offerReply: (message) => this.#calls.offer(message),
+      host,
+    });
+    const wanted = served.map((one) => one.wanted);
+    const publisher = this.#publisher;
+    this.#link = new BrokerLink({ broker: config.broker, host, routes, wanted, publisher });
+    this.#calls = new RpcCalls(this.#link, host);
+    adviseOnRpc(config, host);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -46,54 +72,82 @@ class MqttConnector implements Connector {
     await this.#running;
   }
 
+  async handleRpc(request: RpcRequest, signal: AbortSignal): Promise<Json | void> {
+    return await this.#calls.call(request, this.#planRpc, signal);
+  }
+
+  async handleConnectorRpc(request: RpcRequest, signal: AbortSignal): Promise<Json | void> {
+    // Templates name the method as the platform calls it.
+    const named = { ...request, method: `${this.#host.type}_${request.method}` };
+    return await this.#calls.call(named, planCall, signal);
+  }
+
+  async handleAttributes(update: AttributeUpdate): Promise<void> {
+    const messages = this.#messagesOf(update, (error) => {
+      this.#host.metrics.count("badAttributeUpdates");
+      const { deviceName } = update;
+      this.#rareLog.warn("Attribute update cannot be sent", { deviceName, error });
+    });
+    for (const message of messages) {
+      this.#publisher.put(message);
+    }
+    return await Promise.resolve();
+  }
+
+  sharedAttributeKeys(deviceName: string): readonly string[] | undefined {
+    return this.#syncKeys(deviceName);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#running?.catch(() => undefined);
+    await this.#desk[Symbol.asyncDispose]();
   }
 }
 
-/** The mappings at work. One whose extension cannot be used costs only itself. */
-async function createRoutes(
-  config: MqttConfig,
-  host: ConnectorHost,
-): Promise<readonly { readonly route: Route; readonly mapping: Mapping }[]> {
-  const { key, list } = mappingsOf(config);
-  const shared = new Map<string, Promise<UplinkConverter<MqttMessage>>>();
-  const routes: { readonly route: Route; readonly mapping: Mapping }[] = [];
-  for (const [index, mapping] of list.entries()) {
-    const path = formatPath([key, index]);
-    try {
-      routes.push({ route: await createRoute(mapping, { path, host, shared }), mapping });
-    } catch (error) {
-      host.log.error("Mapping is switched off", { mapping: path, error: errorText(error) });
+function requestRoutes(config: MqttConfig, desk: RequestDesk): readonly Served[] {
+  const served: Served[] = [];
+  for (const { path, entry } of requestsOf(config, "connectRequests")) {
+    const read = compileConnect(entry);
+    served.push(requestRoute(path, entry, (message) => desk.connect(message, read)));
+  }
+  for (const { path, entry } of requestsOf(config, "disconnectRequests")) {
+    const read = compileConnect(entry);
+    served.push(requestRoute(path, entry, (message) => desk.disconnect(message, read)));
+  }
+  for (const { path, entry } of requestsOf(config, "attributeRequests")) {
+    const read = compileAttributeRequest(entry);
+    served.push(requestRoute(path, entry, (message) => desk.ask(read(message))));
+  }
+  return served;
+}
+
+function requestRoute(
+  path: string,
+  entry: { readonly topicFilter: string; readonly subscriptionQos: 0 | 1 | 2 },
+  handle: Extract<Route, { kind: "request" }>["handle"],
+): Served {
+  const { topicFilter: filter, subscriptionQos: qos } = entry;
+  return { route: { kind: "request", path, filter, handle }, wanted: { filter, qos } };
+}
+
+/** One lasting subscription for the responses of each two-way entry, so that no call waits for one. */
+function replyRoutes(config: MqttConfig): readonly Served[] {
+  return requestsOf(config, "serverSideRpc").flatMap(({ path, entry }) => {
+    const filter = replyFilter(entry);
+    return filter === undefined
+      ? []
+      : {
+          route: { kind: "reply" as const, path, filter },
+          wanted: { filter, qos: entry.responseTopicQoS, optional: true },
+        };
+  });
+}
+
+function adviseOnRpc(config: MqttConfig, host: ConnectorHost): void {
+  for (const { path, entry } of requestsOf(config, "serverSideRpc")) {
+    if ((entry.responseTopicExpression ?? "") !== "" && !isTwoWay(entry)) {
+      host.log.info("No response is awaited: responseTimeout is missing", { rpc: path });
     }
   }
-  if (routes.length === 0) {
-    host.log.warn("There is no mapping: nothing is read from the broker");
-  }
-  return routes;
-}
-
-async function createRoute(
-  mapping: Mapping,
-  context: {
-    readonly path: string;
-    readonly host: ConnectorHost;
-    readonly shared: Map<string, Promise<UplinkConverter<MqttMessage>>>;
-  },
-): Promise<Route> {
-  const { path, host, shared } = context;
-  const { topicFilter: filter, converter } = mapping;
-  if (converter.type !== "custom") {
-    return { path, filter, convert: createUplink({ ...mapping, converter }), counts: false };
-  }
-  const { extension, sharedGlobal, sharedId } = converter;
-  const sharing = sharedGlobal ? `extension ${extension}` : sharedId && `id ${sharedId}`;
-  const known = sharing === undefined ? undefined : shared.get(sharing);
-  const created = known ?? host.converters.uplink<MqttMessage>(extension, mapping);
-  if (sharing !== undefined) {
-    shared.set(sharing, created);
-  }
-  const convert = await created;
-  return { path, filter, convert: (message) => convert(message), counts: true };
 }

@@ -4,6 +4,12 @@ import type { Json } from "#sdk/model";
 import { compilePythonRegex } from "#sdk/python-regex";
 import type { DeviceInfoConfig } from "./mapping-config.ts";
 
+/** How a text without any tag is read. */
+export interface TextOptions {
+  /** It is looked up in the message, as a tag would be, before it is taken literally. */
+  readonly bare?: boolean;
+}
+
 /** Longest device name the platform takes. */
 const MAX_NAME_LENGTH = 255;
 /** Profile of a device whose message does not say one. */
@@ -22,10 +28,10 @@ export type FindDevice = (
  * Compiles a `deviceInfo`. A name with a tag that the message does not fill, or an empty one, names no device: a device called
  * `${serialNumber}` would help nobody. A profile like that is `default`.
  */
-export function compileDeviceInfo(info: DeviceInfoConfig): FindDevice {
+export function compileDeviceInfo(info: DeviceInfoConfig, options: TextOptions = {}): FindDevice {
   return namedBy(
-    compileText(info.deviceNameExpressionSource, info.deviceNameExpression),
-    compileText(info.deviceProfileExpressionSource, info.deviceProfileExpression),
+    compileText(info.deviceNameExpressionSource, info.deviceNameExpression, options),
+    compileText(info.deviceProfileExpressionSource, info.deviceProfileExpression, options),
   );
 }
 
@@ -66,14 +72,18 @@ export function hasFieldTag(expression: string): boolean {
   return compileExpression(expression).tags.some((tag) => !/^\s*\$?\s*$/.test(tag));
 }
 
-function compileText(source: DeviceInfoConfig["deviceNameExpressionSource"], text = ""): FindText {
+function compileText(
+  source: DeviceInfoConfig["deviceNameExpressionSource"],
+  text = "",
+  options: TextOptions = {},
+): FindText {
   if (source === undefined) {
     return () => undefined;
   }
   if (source === "topic") {
     return compileTopicText(text);
   }
-  return compileTemplate(text);
+  return compileTemplate(text, source === "message" ? options : {});
 }
 
 /** The part of a topic that a pattern finds. */
@@ -91,8 +101,8 @@ function isPlainText(text: string): boolean {
 }
 
 /** An expression as text; `undefined` when one of its tags has no value. */
-export function compileTemplate(text: string): FindText {
-  const expression = compileExpression(text);
+export function compileTemplate(text: string, options: TextOptions = {}): FindText {
+  const expression = compileExpression(text, options);
   if (expression.isConstant) {
     return () => text;
   }

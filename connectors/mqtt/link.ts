@@ -1,15 +1,16 @@
-import { backoffMs } from "#sdk/backoff";
 import type { ConnectorHost } from "#sdk/connector";
 import { TransientError } from "#sdk/errors";
 import { supervise } from "#sdk/supervise";
 import type { BrokerConfig } from "./broker-config.ts";
-import { BrokerClient, type ClientOptions } from "./client.ts";
+import { BrokerClient, type Outgoing } from "./client.ts";
+import type { ClientOptions } from "./held-acks.ts";
 import { Intake } from "./intake.ts";
-import { reasonText } from "./reasons.ts";
+import type { Publisher } from "./publisher.ts";
 import { RememberedFilters } from "./remembered.ts";
 import type { Routes } from "./routes.ts";
 import { tlsSettings } from "./security.ts";
-import { planSubscriptions, type SubscriptionPlan, type Wanted } from "./subscriptions.ts";
+import { Subscriber } from "./subscriber.ts";
+import type { Wanted } from "./subscriptions.ts";
 
 /** Unacknowledged messages an MQTT 5 broker may have on the way to us. */
 const RECEIVE_MAXIMUM = 1000;
@@ -25,6 +26,8 @@ export interface LinkOptions {
   readonly host: ConnectorHost;
   readonly routes: Routes;
   readonly wanted: readonly Wanted[];
+  /** Messages for devices that wait for a connection. */
+  readonly publisher: Publisher;
 }
 
 /** Sessions in use in this process: two clients of one name end each other's connection for ever (MQTT 5 §3.1.4). */
@@ -37,6 +40,8 @@ export class BrokerLink {
   readonly #clean: boolean;
   readonly #intake: Intake;
   readonly #defect = Promise.withResolvers<never>();
+  readonly #subscriber: Subscriber;
+  #client: BrokerClient | undefined;
 
   constructor(options: LinkOptions) {
     const { broker, host, routes } = options;
@@ -49,6 +54,13 @@ export class BrokerLink {
       maxMessages: MAX_WAITING_MESSAGES,
       maxBytes: MAX_WAITING_BYTES,
       onDefect: (error) => this.#defect.reject(error),
+    });
+    this.#subscriber = new Subscriber({
+      host,
+      wanted: options.wanted,
+      retainHandling: broker.retainHandling,
+      remembered: this.#clean ? undefined : new RememberedFilters(host, this.#session),
+      setIdentifiers: (identifiers) => routes.setIdentifiers(identifiers),
     });
     // Nobody may be listening between two connections; the next one sees it.
     this.#defect.promise.catch(() => undefined);
@@ -74,6 +86,19 @@ export class BrokerLink {
         sessionsInUse.delete(session);
       }
     }
+  }
+
+  /** Publishes one message now. @throws as `BrokerClient.publish`, TransientError when there is no connection */
+  async publish(message: Outgoing): Promise<void> {
+    if (this.#client === undefined) {
+      throw new TransientError("broker not connected");
+    }
+    await this.#client.publish(message);
+  }
+
+  /** @see Subscriber.hold */
+  async hold(topic: string, qos: 0 | 1 | 2, signal: AbortSignal): Promise<Disposable> {
+    return await this.#subscriber.hold(topic, qos, signal);
   }
 
   get #session(): string {
@@ -109,12 +134,16 @@ export class BrokerLink {
     try {
       this.#claimSession();
       await using client = await BrokerClient.open(this.#clientOptions(), signal);
+      this.#client = client;
       await this.#serve(client, signal, healthy);
     } catch (error) {
       if (!signal.aborted) {
         host.setStatus("disconnected", error instanceof Error ? error.message : undefined);
       }
       throw error;
+    } finally {
+      this.#client = undefined;
+      await this.#subscriber.leave();
     }
   }
 
@@ -125,7 +154,11 @@ export class BrokerLink {
     const lost = client.closed.then((error) => Promise.reject(error));
     const onAbort = (): void => stopped.resolve();
     signal.addEventListener("abort", onAbort, { once: true });
-    const subscribing = this.#keepSubscribed(client, over.signal, healthy);
+    const subscribing = this.#subscriber.keep(client, over.signal, healthy);
+    const publishing = this.#options.publisher.run(
+      (message) => client.publish(message),
+      over.signal,
+    );
     try {
       const active = subscribing.then(() => stopped.promise);
       await Promise.race([active, stopped.promise, lost, this.#defect.promise]);
@@ -133,114 +166,14 @@ export class BrokerLink {
       await this.#intake.drained(clock.deadline(DRAIN_MS, new AbortController().signal));
     } finally {
       signal.removeEventListener("abort", onAbort);
+      this.#client = undefined;
       over.abort();
+      // What still waits for an answer of the broker ends with the connection.
+      await client[Symbol.asyncDispose]();
       await subscribing.catch(() => undefined);
+      await publishing;
     }
     signal.throwIfAborted();
-  }
-
-  /** Subscribes, and goes on trying what the broker refuses; resolves when there is nothing to try any more. */
-  async #keepSubscribed(
-    client: BrokerClient,
-    signal: AbortSignal,
-    healthy: () => void,
-  ): Promise<void> {
-    const { host } = this.#options;
-    await this.#unsubscribeOld(client);
-    const granted = new Set<string>();
-    let said = "";
-    for (let attempt = 1; ; attempt += 1) {
-      const { refused, impossible } = await this.#subscribe(client, granted);
-      await this.#remember([...granted]);
-      if (attempt === 1) {
-        healthy();
-      }
-      const problems = [...impossible, ...refused].map(
-        ([filter, reason]) => `${filter}: ${reason}`,
-      );
-      if (problems.length === 0) {
-        host.setStatus("connected");
-        return;
-      }
-      const detail = problems.join("; ");
-      host.setStatus("degraded", detail);
-      if (detail !== said) {
-        host.log.error("The broker refuses subscriptions", { filters: detail });
-        said = detail;
-      }
-      if (refused.size === 0) {
-        return;
-      }
-      await host.clock.sleep(backoffMs(attempt, Math.random()), signal);
-    }
-  }
-
-  /** Sends what is not granted yet. A refused filter covers no other any more, so those it covered are sent too. */
-  async #subscribe(
-    client: BrokerClient,
-    granted: Set<string>,
-  ): Promise<{
-    readonly refused: ReadonlyMap<string, string>;
-    readonly impossible: ReadonlyMap<string, string>;
-  }> {
-    const { broker, routes, wanted } = this.#options;
-    const refused = new Map<string, string>();
-    for (;;) {
-      const plan = planSubscriptions(wanted, client.limits, new Set(refused.keys()));
-      routes.setIdentifiers(plan.identifiers);
-      const before = refused.size;
-      for (const packet of plan.packets) {
-        const filters = packet.filters.filter(({ filter }) => !granted.has(filter));
-        if (filters.length === 0) {
-          continue;
-        }
-        const retainHandling = broker.retainHandling;
-        const codes = await client.subscribe({ ...packet, filters, retainHandling });
-        for (const [index, { filter }] of filters.entries()) {
-          const code = codes[index] ?? 0x80;
-          if (code >= 0x80) {
-            refused.set(filter, reasonText(code));
-          } else {
-            granted.add(filter);
-          }
-        }
-      }
-      if (refused.size === before) {
-        return { refused, impossible: impossibleOf(plan) };
-      }
-    }
-  }
-
-  /** A persistent session keeps filters that are no longer configured, and their messages. */
-  async #unsubscribeOld(client: BrokerClient): Promise<void> {
-    if (this.#clean) {
-      return;
-    }
-    const { host, wanted } = this.#options;
-    const remembered = new RememberedFilters(host.dataDir, this.#session);
-    const plan = planSubscriptions(wanted, client.limits);
-    const planned = plan.packets.flatMap(({ filters }) => filters.map(({ filter }) => filter));
-    const known = await remembered.read();
-    const old = known.filter((filter) => !planned.includes(filter));
-    // Written before anything is sent: a crash in between leaves a filter too many, never one too few.
-    await this.#remember([...known, ...wanted.map(({ filter }) => filter)]);
-    if (old.length > 0) {
-      host.log.debug("Subscriptions that are no longer needed end", { filters: old });
-      await client.unsubscribe(old);
-    }
-  }
-
-  async #remember(filters: readonly string[]): Promise<void> {
-    const { host } = this.#options;
-    if (this.#clean) {
-      return;
-    }
-    try {
-      const remembered = new RememberedFilters(host.dataDir, this.#session);
-      await remembered.write([...new Set(filters)]);
-    } catch (error) {
-      host.log.warn("Cannot write down the subscriptions of the session", { error });
-    }
   }
 
   #claimSession(): void {
@@ -273,10 +206,6 @@ export class BrokerLink {
       clock: host.clock,
     };
   }
-}
-
-function impossibleOf(plan: SubscriptionPlan): ReadonlyMap<string, string> {
-  return new Map(plan.impossible.map(({ filter, reason }) => [filter, reason]));
 }
 
 /** The same at each start. MQTT 3.1 (§3.1) allows 23 characters. */

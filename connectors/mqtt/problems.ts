@@ -19,6 +19,15 @@ export function calculationProblem(source: string): string | undefined {
   return problemOf(() => compileArithmetic(source));
 }
 
+/** The names a pattern consists of, such as `firmware` and `a|b`; `undefined` when it is more than that. */
+export function literalNames(pattern: string): readonly string[] | undefined {
+  const names = pattern.replace(/^\^/, "").replace(/\$$/, "").split("|");
+  const plain = names.map((name) => name.replaceAll("\\.", "\u0000"));
+  return plain.every((name) => name !== "" && !/[\\^$.*+?()[\]{}]/.test(name))
+    ? plain.map((name) => name.replaceAll("\u0000", "."))
+    : undefined;
+}
+
 function problemOf(compile: () => unknown): string | undefined {
   try {
     compile();

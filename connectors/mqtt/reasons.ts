@@ -1,6 +1,6 @@
 import type { IConnackPacket, IDisconnectPacket } from "mqtt";
 import { REFUSED_RETRY_MS } from "#sdk/backoff";
-import { TransientError } from "#sdk/errors";
+import { RejectedError, TransientError } from "#sdk/errors";
 
 /** Return codes of CONNACK before MQTT 5 (MQTT 3.1.1 §3.2.2.3). */
 const RETURN_CODES: Readonly<Record<number, string>> = {
@@ -93,6 +93,19 @@ export function disconnectFailure(packet: IDisconnectPacket): TransientError {
     return new TransientError("The broker ended the connection");
   }
   return refusal(`The broker ended the connection: ${reasonText(code)}`, code);
+}
+
+/** Reasons for which the broker refuses a message now and may take it later (MQTT 5 §3.4.2.1). */
+const SOFT_PUBLISH_CODES: ReadonlySet<number> = new Set([0x83, 0x89, 0x91, 0x93, 0x96, 0x97]);
+
+/** Why a message was not taken: a code is the broker's answer in PUBACK or PUBREC. */
+export function publishFailure(error: Error, topic: string): RejectedError | TransientError {
+  const code: unknown = "code" in error ? error.code : undefined;
+  if (typeof code !== "number" || code < 0x80) {
+    return new TransientError("The message could not be sent", { cause: error });
+  }
+  const text = `The broker refuses a message for ${topic}: ${reasonText(code)}`;
+  return SOFT_PUBLISH_CODES.has(code) ? new TransientError(text) : new RejectedError(text);
 }
 
 function refusal(message: string, code: number): TransientError {

@@ -9,12 +9,17 @@ const fileSchema = v.object({ session: v.string(), filters: v.array(v.string()) 
  * must be unsubscribed, or the broker goes on keeping its messages for us.
  */
 export class RememberedFilters {
-  readonly #dir: string;
+  readonly #place: { readonly dataDir: string };
   readonly #session: string;
+  #writing: Promise<void> = Promise.resolve();
+  #written: string | undefined;
 
-  /** `session` names broker and client: what another session held does not matter. */
-  constructor(dir: string, session: string) {
-    this.#dir = dir;
+  /**
+   * The file is in `place.dataDir`, which is asked for when it is needed. `session` names broker and client: what another session
+   * held does not matter.
+   */
+  constructor(place: { readonly dataDir: string }, session: string) {
+    this.#place = place;
     this.#session = session;
   }
 
@@ -28,15 +33,27 @@ export class RememberedFilters {
     }
   }
 
-  /** Replaces the file as a whole. */
+  /** Replaces the file as a whole. Calls that overlap are carried out in their order; the same once more does nothing. */
   async write(filters: readonly string[]): Promise<void> {
+    const text = JSON.stringify({ session: this.#session, filters });
+    const before = this.#writing;
+    const writing = before.catch(() => undefined).then(() => this.#replace(text));
+    this.#writing = writing;
+    await writing;
+  }
+
+  async #replace(text: string): Promise<void> {
+    if (text === this.#written) {
+      return;
+    }
     const path = this.#path;
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(`${path}.tmp`, JSON.stringify({ session: this.#session, filters }));
+    await writeFile(`${path}.tmp`, text);
     await rename(`${path}.tmp`, path);
+    this.#written = text;
   }
 
   get #path(): string {
-    return join(this.#dir, "subscriptions.json");
+    return join(this.#place.dataDir, "subscriptions.json");
   }
 }

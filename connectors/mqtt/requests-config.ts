@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { entries, field, optional, required } from "#sdk/config";
 import { qosLevel, wholeNumber } from "./broker-config.ts";
 import { expressionText, looseDeviceInfo, patternText, topicFilter } from "./mapping-config.ts";
+import { literalNames } from "./problems.ts";
 
 const subscription = {
   topicFilter: required(topicFilter, { doc: "Topics the requests arrive on." }),
@@ -42,16 +43,39 @@ const attributeRequest = v.looseObject({
   ...publication,
 });
 
-const attributeUpdate = v.looseObject({
+const attributeUpdateFields = v.looseObject({
   deviceNameFilter: required(patternText, { doc: "Pattern for the device name, from its start." }),
   attributeFilter: required(patternText, { doc: "Pattern for the attribute, from its start." }),
   topicExpression,
   valueExpression,
   syncOnConnect: field(v.boolean(), false, {
-    doc: "Ask for the attribute when the device connects; `attributeFilter` must be its literal name.",
+    doc: "Ask for the attribute when the device connects; `attributeFilter` must be its literal name, or several with `|` between.",
   }),
   ...publication,
 });
+
+const attributeUpdate = v.pipe(
+  attributeUpdateFields,
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (dataset.typed && dataset.value.syncOnConnect) {
+      const { attributeFilter } = dataset.value;
+      if (literalNames(attributeFilter) === undefined) {
+        addIssue({
+          message: `with syncOnConnect it must be the name of an attribute, not the pattern "${attributeFilter}"`,
+          path: [
+            {
+              type: "object",
+              origin: "value",
+              input: { ...dataset.value },
+              key: "attributeFilter",
+              value: attributeFilter,
+            },
+          ],
+        });
+      }
+    }
+  }),
+);
 
 const serverSideRpc = v.looseObject({
   type: optional(v.unknown(), { doc: "Without effect.", ignored: true }),
@@ -89,3 +113,14 @@ export const requestFields = {
 
 /** `requestsMapping`. */
 export const requestsMapping = v.looseObject(requestFields);
+
+/** The five lists as `create` gets them. */
+export type Requests = v.InferOutput<typeof requestsMapping>;
+/** An element of `connectRequests` or `disconnectRequests`. */
+export type ConnectConfig = v.InferOutput<typeof connectRequest>;
+/** An element of `attributeRequests`. */
+export type AttributeRequestConfig = v.InferOutput<typeof attributeRequest>;
+/** An element of `attributeUpdates`. */
+export type AttributeUpdateConfig = v.InferOutput<typeof attributeUpdate>;
+/** An element of `serverSideRpc`. */
+export type RpcConfig = v.InferOutput<typeof serverSideRpc>;

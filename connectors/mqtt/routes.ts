@@ -5,10 +5,12 @@ import { DataError } from "#sdk/errors";
 import { type Logger, rateLimited } from "#sdk/logger";
 import type { DeviceData } from "#sdk/model";
 import type { Incoming } from "./intake.ts";
+import { REPLY_IDENTIFIER, type Wanted } from "./subscriptions.ts";
 import { TopicRouter } from "./topics.ts";
 
 /** One mapping at work. */
-export interface Route {
+export interface MappingRoute {
+  readonly kind: "mapping";
   /** JSON path of the mapping in the file. */
   readonly path: string;
   readonly filter: string;
@@ -21,10 +23,38 @@ export interface Route {
   readonly counts: boolean;
 }
 
+/** A request of a device: to connect, to disconnect, for attributes. */
+export interface RequestRoute {
+  readonly kind: "request";
+  /** JSON path of the request in the file. */
+  readonly path: string;
+  readonly filter: string;
+  /** Carries it out; never waits. @throws DataError when the message is of no use */
+  readonly handle: (message: MqttMessage) => void;
+}
+
+/** Where responses of devices arrive; one that nobody waits for any more is of no use. */
+export interface ReplyRoute {
+  readonly kind: "reply";
+  readonly path: string;
+  readonly filter: string;
+}
+
+/** Whatever messages of a filter are for. */
+export type Route = MappingRoute | RequestRoute | ReplyRoute;
+
+/** A route, and the subscription that serves it. */
+export interface Served {
+  readonly route: Route;
+  readonly wanted: Wanted;
+}
+
 /** What the routes need of their surroundings. */
 export interface RoutesOptions {
   readonly routes: readonly Route[];
   readonly maxPayloadBytes: number;
+  /** Offers a message to the calls that wait for a response. `true`: one waits for its topic. */
+  readonly offerReply?: (message: Incoming) => boolean;
   readonly host: { readonly clock: Clock; readonly metrics: Metrics; readonly log: Logger };
 }
 
@@ -36,13 +66,14 @@ interface Outcome {
   readonly records: DeviceData[];
   /** Why the first mapping that failed did. */
   reason: string | undefined;
-  /** Something has been counted already. */
+  /** Something has been counted already, or the message is no data. */
   isCounted: boolean;
 }
 
 /**
- * Hands each message to the converter of every mapping whose filter matches its topic, and accounts for those that give
- * nothing: each is counted once, with a reason, and logged now and then.
+ * Hands each message first to the call that waits for it as a response, then to everything whose filter matches its topic:
+ * mappings, requests. Accounts for data that gives nothing: each message is counted once, with a reason, and logged now and
+ * then. Requests and responses are no data.
  */
 export class Routes {
   readonly #options: RoutesOptions;
@@ -79,8 +110,12 @@ export class Routes {
       host.metrics.rejected("too-large");
       return [];
     }
+    const isReply = this.#options.offerReply?.(incoming) === true;
     const routes = this.#select(incoming);
     if (routes.length === 0) {
+      if (isReply) {
+        return [];
+      }
       this.#log.debug("No mapping matches the topic", { topic });
       host.metrics.rejected("no-mapping");
       return [];
@@ -92,9 +127,9 @@ export class Routes {
       retain: incoming.retain,
       receivedTs: host.clock.now(),
     };
-    const outcome: Outcome = { records: [], reason: undefined, isCounted: false };
+    const outcome: Outcome = { records: [], reason: undefined, isCounted: isReply };
     for (const route of routes) {
-      this.#run(route, message, outcome);
+      this.#dispatch(route, message, outcome);
     }
     this.#account(outcome);
     return outcome.records;
@@ -103,6 +138,9 @@ export class Routes {
   /** With subscription identifiers the broker says which subscription a delivery is for; the others get their own. */
   #select({ topic, subscriptionIds }: Incoming): readonly Route[] {
     const matching = this.#router.match(topic);
+    if (subscriptionIds.length === 1 && subscriptionIds[0] === REPLY_IDENTIFIER) {
+      return NONE; // For the response of one call; what else is configured is delivered apart.
+    }
     if (
       subscriptionIds.length === 0 ||
       matching.length < 2 ||
@@ -116,7 +154,34 @@ export class Routes {
     return meant.length === 0 ? matching : meant;
   }
 
-  #run(route: Route, message: MqttMessage, outcome: Outcome): void {
+  #dispatch(route: Route, message: MqttMessage, outcome: Outcome): void {
+    if (route.kind === "mapping") {
+      this.#convert(route, message, outcome);
+      return;
+    }
+    outcome.isCounted = true;
+    if (route.kind === "request") {
+      this.#handle(route, message);
+    }
+  }
+
+  #handle(route: RequestRoute, message: MqttMessage): void {
+    const { metrics } = this.#options.host;
+    try {
+      route.handle(message);
+      metrics.count("requestsProcessed");
+    } catch (error) {
+      metrics.count("requestsDropped");
+      this.#logs.get(route)?.warn("Request cannot be carried out", {
+        request: route.path,
+        topic: message.topic,
+        error,
+        payload: sample(message.payload),
+      });
+    }
+  }
+
+  #convert(route: MappingRoute, message: MqttMessage, outcome: Outcome): void {
     const { metrics } = this.#options.host;
     try {
       const records = route.convert(message, (error) => {
@@ -158,6 +223,8 @@ export class Routes {
     }
   }
 }
+
+const NONE: readonly Route[] = [];
 
 function sample(payload: Uint8Array): string {
   return Buffer.from(payload.subarray(0, SAMPLE_BYTES)).toString();

@@ -5,7 +5,15 @@ import { filterCovers, filtersOverlap, splitShare } from "./topics.ts";
 export interface Wanted {
   readonly filter: string;
   readonly qos: 0 | 1 | 2;
+  /** Things work without it, if less well: a refusal is no fault of the connector. */
+  readonly optional?: boolean;
 }
+
+/** What counts of a broker's limits here. */
+export type SubscriptionLimits = Pick<
+  ServerLimits,
+  "wildcards" | "sharedSubscriptions" | "subscriptionIdentifiers"
+>;
 
 /** Filters that go into one SUBSCRIBE packet. */
 export interface SubscribePacket {
@@ -17,15 +25,19 @@ export interface SubscribePacket {
 export interface SubscriptionPlan {
   readonly packets: readonly SubscribePacket[];
   /** Filters the broker cannot serve, with the reason. */
-  readonly impossible: readonly { readonly filter: string; readonly reason: string }[];
+  readonly impossible: readonly {
+    readonly filter: string;
+    readonly reason: string;
+    readonly optional: boolean;
+  }[];
   /** The identifier under which the broker delivers a filter; empty when no two filters overlap. */
   readonly identifiers: ReadonlyMap<string, number>;
 }
 
 /** Brokers refuse longer lists: AWS IoT and others stop at 8 to 100. */
 const FILTERS_PER_PACKET = 100;
-/** Largest subscription identifier (MQTT 5 §3.8.2.1.2). */
-const MAX_IDENTIFIER = 268_435_455;
+/** Largest subscription identifier (MQTT 5 §3.8.2.1.2): the one of subscriptions that are made for a single response. */
+export const REPLY_IDENTIFIER = 268_435_455;
 
 /**
  * Plans the subscriptions. Two filters that match the same topic can make the broker deliver a message once for each. With
@@ -34,15 +46,15 @@ const MAX_IDENTIFIER = 268_435_455;
  */
 export function planSubscriptions(
   wanted: readonly Wanted[],
-  limits: ServerLimits,
+  limits: SubscriptionLimits,
   refused: ReadonlySet<string> = new Set(),
 ): SubscriptionPlan {
   const unique = mergeByFilter(wanted).filter(({ filter }) => !refused.has(filter));
-  const impossible: { readonly filter: string; readonly reason: string }[] = [];
-  const possible = unique.filter(({ filter }) => {
+  const impossible: SubscriptionPlan["impossible"][number][] = [];
+  const possible = unique.filter(({ filter, optional = false }) => {
     const reason = whyImpossible(filter, limits);
     if (reason !== undefined) {
-      impossible.push({ filter, reason });
+      impossible.push({ filter, reason, optional });
     }
     return reason === undefined;
   });
@@ -71,14 +83,18 @@ function mergeByFilter(wanted: readonly Wanted[]): readonly Wanted[] {
   const merged = new Map<string, Wanted>();
   for (const one of wanted) {
     const known = merged.get(one.filter);
-    if (known === undefined || known.qos < one.qos) {
-      merged.set(one.filter, one);
-    }
+    const optional = one.optional === true && (known === undefined || known.optional === true);
+    const qos = known === undefined || known.qos < one.qos ? one.qos : known.qos;
+    merged.set(one.filter, withOptional(one.filter, qos, optional));
   }
   return [...merged.values()];
 }
 
-function whyImpossible(filter: string, limits: ServerLimits): string | undefined {
+function withOptional(filter: string, qos: 0 | 1 | 2, optional: boolean): Wanted {
+  return optional ? { filter, qos, optional } : { filter, qos };
+}
+
+function whyImpossible(filter: string, limits: SubscriptionLimits): string | undefined {
   const parts = splitShare(filter);
   if (parts.group !== undefined && !limits.sharedSubscriptions) {
     return "the broker does not support shared subscriptions";
@@ -96,7 +112,8 @@ function withoutCovered(wanted: readonly Wanted[]): readonly Wanted[] {
     .filter((one) => !isCovered(one))
     .map((one) => {
       const below = wanted.filter((other) => filterCovers(one.filter, other.filter));
-      return { filter: one.filter, qos: highestQos(below) };
+      const isOptional = below.every(({ optional }) => optional === true);
+      return withOptional(one.filter, highestQos(below), isOptional);
     });
 }
 
@@ -141,5 +158,5 @@ function identifierOf(group: readonly Wanted[]): number {
   for (const byte of Buffer.from(group.map(({ filter }) => filter).join("\n"))) {
     hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
   }
-  return 1 + (hash % MAX_IDENTIFIER);
+  return 1 + (hash % (REPLY_IDENTIFIER - 1));
 }

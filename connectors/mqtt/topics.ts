@@ -47,6 +47,19 @@ export function filterProblem(filter: string): string | undefined {
   return levelProblem(parts.filter);
 }
 
+/** What is wrong with a topic a message is to be published under (MQTT 5 §4.7.3), or `undefined` when it is valid. */
+export function topicProblem(topic: string): string | undefined {
+  if (topic === "") {
+    return "a topic must not be empty";
+  }
+  if (/[+#]/.test(topic) || topic.includes("\u0000")) {
+    return `the topic ${JSON.stringify(topic)} must not contain "+", "#" or the character NUL`;
+  }
+  return Buffer.byteLength(topic) > MAX_TOPIC_BYTES
+    ? `a topic has at most ${MAX_TOPIC_BYTES} bytes`
+    : undefined;
+}
+
 function levelProblem(filter: string): string | undefined {
   const levels = filter.split("/");
   for (const [index, level] of levels.entries()) {

@@ -40,6 +40,9 @@ export class TestHost implements AsyncDisposable {
   hold = false;
   /** Called for each `accept`; an error it returns is thrown. */
   failWith: (() => Error | undefined) | undefined;
+  /** What the platform answers to attribute requests; by default it knows nothing. */
+  answerAttributes: ConnectorHost["attributes"]["request"] = async () =>
+    await Promise.resolve({ shared: {}, client: {} });
   #dir: string | undefined;
 
   constructor(
@@ -80,7 +83,9 @@ export class TestHost implements AsyncDisposable {
         list: () => this.devices,
         claim: async () => undefined,
       },
-      attributes: { request: async () => ({ shared: {}, client: {} }) },
+      attributes: {
+        request: (deviceName, keys, signal) => this.answerAttributes(deviceName, keys, signal),
+      },
       gateway: {
         attributes: async () => ({ status: "stored" }),
         telemetry: async () => ({ status: "stored" }),

@@ -79,13 +79,15 @@ export interface Script {
   readonly connack?: Partial<mqttPacket.IConnackPacket>;
   /** Answers to the filters of a SUBSCRIBE; default: what was asked for. */
   readonly suback?: (filter: string, qos: number, count: number) => number;
+  /** Whether it acknowledges what the client publishes with QoS 1 and 2. */
+  readonly acknowledges?: boolean;
   /** Packets that get no answer. */
   readonly silentTo?: readonly Packet["cmd"][];
 }
 
 /**
  * A broker that does only what a test tells it: it answers CONNECT, SUBSCRIBE, UNSUBSCRIBE and PINGREQ, writes down what it
- * receives, and acknowledges and sends nothing by itself.
+ * receives, and sends nothing else by itself.
  */
 export class ScriptedBroker implements AsyncDisposable {
   readonly peers: ScriptedPeer[] = [];
@@ -165,7 +167,17 @@ export class ScriptedBroker implements AsyncDisposable {
         peer.send({ cmd: "unsuback", messageId: packet.messageId ?? 0, granted });
       } else if (packet.cmd === "pingreq") {
         peer.send({ cmd: "pingresp" });
+      } else if (script.acknowledges === true) {
+        acknowledge(peer, packet);
       }
     });
+  }
+}
+
+function acknowledge(peer: ScriptedPeer, packet: Packet): void {
+  if (packet.cmd === "publish" && packet.qos > 0) {
+    peer.send({ cmd: packet.qos === 1 ? "puback" : "pubrec", messageId: packet.messageId ?? 0 });
+  } else if (packet.cmd === "pubrel") {
+    peer.send({ cmd: "pubcomp", messageId: packet.messageId ?? 0 });
   }
 }

@@ -52,7 +52,10 @@ function bytesOf({
 describe.each(readdirSync(root))("%s", (name) => {
   const { config, issues } = readMqttConfig(read(`${name}/config.json`));
   const expected = v.parse(
-    v.object({ issues: v.optional(v.array(v.string()), []), messages: inputSchema }),
+    v.object({
+      issues: v.optional(v.array(v.string()), []),
+      messages: v.optional(inputSchema, []),
+    }),
     read(`${name}/expected.json`),
   );
 
@@ -70,6 +73,7 @@ describe.each(readdirSync(root))("%s", (name) => {
         converter.type === "custom"
           ? []
           : {
+              kind: "mapping" as const,
               path: `${key}[${index}]`,
               filter: topicFilter,
               convert: createUplink({ converter, ...rest }),

@@ -1,0 +1,288 @@
+import { DataError } from "#sdk/errors";
+import { type ExpressionOptions, template } from "#sdk/expression";
+import { decodePayload, readJson } from "#sdk/json-reader";
+import type { AttributeUpdate, Json, RpcRequest, Values } from "#sdk/model";
+import { compilePythonRegex } from "#sdk/python-regex";
+import { splitTags } from "#sdk/tag";
+import { type CallConfig, readCallParams } from "./call-params.ts";
+import { literalNames } from "./problems.ts";
+import type { AttributeUpdateConfig, RpcConfig } from "./requests-config.ts";
+import { topicProblem } from "./topics.ts";
+
+/** A message for a device. */
+export interface Publication {
+  readonly topic: string;
+  readonly payload: string;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+}
+
+/** What is sent for an RPC, and where its response is awaited. */
+export interface RpcPlan {
+  readonly publication: Publication;
+  /** `undefined`: one-way. */
+  readonly reply:
+    | { readonly topic: string; readonly qos: 0 | 1 | 2; readonly timeoutMs: number }
+    | undefined;
+}
+
+/** The message for one attribute. `slot` names what it is about: of two with the same one the later counts. */
+export interface AttributeMessage extends Publication {
+  readonly slot: string;
+}
+
+/** Fills a template. @throws DataError naming the tags that have no value */
+type Fill = (variables: Values) => string;
+
+/** Names that are put in as they are wherever they stand, so that a payload may quote them itself. */
+const PLAIN = ["deviceName", "methodName", "requestId", "attributeKey"];
+/** Methods of a device that carry topic and payload in their parameters. */
+const RESERVED: ReadonlySet<string> = new Set(["get", "set", "mqtt_get", "mqtt_set"]);
+
+/**
+ * Compiles `attributeUpdates`: for each attribute, a message of each entry whose filters match the device and the attribute
+ * from their start. Attributes that were removed cause no message. A message that cannot be made is handed to `onBad`.
+ */
+export function compileAttributeUpdates(
+  list: readonly AttributeUpdateConfig[],
+): (update: AttributeUpdate, onBad: (error: DataError) => void) => readonly AttributeMessage[] {
+  const compiled = list.map((entry, index) => ({
+    device: compilePythonRegex(entry.deviceNameFilter),
+    attribute: compilePythonRegex(entry.attributeFilter),
+    message: compileMessage(entry, topicOf(entry), { encoding: "text" }),
+    index,
+  }));
+  return ({ deviceName, values }, onBad) => {
+    const messages: AttributeMessage[] = [];
+    for (const { device, attribute, message, index } of compiled) {
+      if (device.match(deviceName) === undefined) {
+        continue;
+      }
+      for (const [attributeKey, attributeValue] of Object.entries(values)) {
+        if (attribute.match(attributeKey) === undefined) {
+          continue;
+        }
+        try {
+          const publication = message({ deviceName, attributeKey, attributeValue });
+          messages.push({
+            ...publication,
+            slot: JSON.stringify([index, deviceName, attributeKey]),
+          });
+        } catch (error) {
+          onBad(toDataError(error));
+        }
+      }
+    }
+    return messages;
+  };
+}
+
+/** The attributes to ask for when a device connects: those of the entries with `syncOnConnect`. */
+export function compileSyncKeys(
+  list: readonly AttributeUpdateConfig[],
+): (deviceName: string) => readonly string[] | undefined {
+  const compiled = list
+    .filter(({ syncOnConnect }) => syncOnConnect)
+    .map(({ deviceNameFilter, attributeFilter }) => ({
+      device: compilePythonRegex(deviceNameFilter),
+      keys: literalNames(attributeFilter) ?? [],
+    }));
+  return (deviceName) => {
+    const keys = compiled
+      .filter(({ device }) => device.match(deviceName) !== undefined)
+      .flatMap((entry) => entry.keys);
+    return keys.length === 0 ? undefined : [...new Set(keys)];
+  };
+}
+
+/** Makes a message of the value of one attribute, as `attributeRequests` answers with: the value as JSON. */
+export function compileAttributeReply(
+  entry: MessageConfig & { readonly topicExpression: string },
+): (variables: Values) => Publication {
+  return compileMessage(entry, topicOf(entry), { encoding: "json", plain: PLAIN });
+}
+
+/**
+ * Compiles `serverSideRpc`. The first entry whose patterns are found in device name and method decides; the prefix `mqtt_`
+ * does not count. `get` and `set` carry all they need in their parameters. `undefined`: nothing is configured for the method.
+ * The function throws a DataError when a message cannot be made: a tag without a value, a topic that is none.
+ */
+export function compileRpc(
+  list: readonly RpcConfig[],
+): (request: RpcRequest) => RpcPlan | undefined {
+  const compiled = list.map((entry) => ({
+    device: compilePythonRegex(entry.deviceNameFilter),
+    method: compilePythonRegex(entry.methodFilter),
+    plan: compileCall(entry),
+  }));
+  return (request) => {
+    const { deviceName = "", method } = request;
+    const found = compiled.find(
+      (entry) =>
+        entry.device.search(deviceName) !== undefined &&
+        entry.method.search(withoutPrefix(method)) !== undefined,
+    );
+    const isReserved = RESERVED.has(method);
+    if (isReserved && (found === undefined || readCallParams(request.params) !== undefined)) {
+      return planCall(request);
+    }
+    return found?.plan(request);
+  };
+}
+
+/** The plan of a call whose parameters hold topics and payload. @throws DataError */
+export function planCall(request: RpcRequest): RpcPlan {
+  const call = readCallParams(request.params);
+  if (call === undefined) {
+    throw new DataError(
+      `the parameters of "${request.method}" must hold requestTopicExpression, and may hold value, responseTopicExpression and responseTimeout`,
+    );
+  }
+  return compileCall(call)(request);
+}
+
+/** Whether an entry waits for a response. */
+export function isTwoWay(entry: CallConfig): boolean {
+  return (entry.responseTopicExpression ?? "") !== "" && (entry.responseTimeout ?? 0) > 0;
+}
+
+/**
+ * The filter under which all responses of an entry arrive: each level with a tag becomes `+`. `undefined` when the entry is
+ * one-way, or when the filter would not hold a single fixed level and so catch what is no response.
+ */
+export function replyFilter(entry: CallConfig): string | undefined {
+  if (!isTwoWay(entry)) {
+    return undefined;
+  }
+  const marked = splitTags(entry.responseTopicExpression ?? "")
+    .map((part) => (typeof part === "string" ? part : "\u0000"))
+    .join("");
+  const levels = marked.split("/").map((level) => (level.includes("\u0000") ? "+" : level));
+  const fixed = levels.filter((level) => level !== "+");
+  return fixed.some((level) => level !== "") && topicProblem(fixed.join("/")) === undefined
+    ? levels.join("/")
+    : undefined;
+}
+
+/**
+ * What a response says: its JSON, else its text; JSON with single quotes, as a Python program prints it, counts as JSON. Bytes
+ * that are no text become hexadecimal.
+ */
+export function decodeReply(payload: Uint8Array): Json {
+  const body = decodePayload(payload);
+  if (body instanceof Uint8Array) {
+    return Buffer.from(body).toString("hex");
+  }
+  return typeof body === "string" && /^\s*[[{]/.test(body) ? readQuoted(body) : body;
+}
+
+function readQuoted(text: string): Json {
+  try {
+    return readJson(text.replaceAll("'", '"'));
+  } catch (error) {
+    if (error instanceof DataError) {
+      return text;
+    }
+    throw error;
+  }
+}
+
+/** What a template of a message needs. */
+interface MessageConfig {
+  readonly valueExpression: string;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+}
+
+function compileCall(entry: CallConfig): (request: RpcRequest) => RpcPlan {
+  const message = compileMessage(
+    entry,
+    { name: "requestTopicExpression", expression: entry.requestTopicExpression },
+    { encoding: "json", plain: PLAIN },
+  );
+  const replyTopic = isTwoWay(entry)
+    ? compileTopic({
+        name: "responseTopicExpression",
+        expression: entry.responseTopicExpression ?? "",
+      })
+    : undefined;
+  return (request) => {
+    const variables = variablesOf(request);
+    const reply =
+      replyTopic === undefined
+        ? undefined
+        : {
+            topic: replyTopic(variables),
+            qos: entry.responseTopicQoS,
+            timeoutMs: entry.responseTimeout ?? 0,
+          };
+    return { publication: message(variables), reply };
+  };
+}
+
+function variablesOf({ deviceName, id, method, params }: RpcRequest): Values {
+  return {
+    id,
+    method,
+    params,
+    methodName: method,
+    requestId: id,
+    ...(deviceName === undefined ? {} : { deviceName }),
+  };
+}
+
+/** A template and the key of the file it stands under. */
+interface Named {
+  readonly name: string;
+  readonly expression: string;
+}
+
+function topicOf({ topicExpression }: { readonly topicExpression: string }): Named {
+  return { name: "topicExpression", expression: topicExpression };
+}
+
+function compileMessage(
+  { valueExpression, qos, retain }: MessageConfig,
+  topicTemplate: Named,
+  options: ExpressionOptions,
+): (variables: Values) => Publication {
+  const topic = compileTopic(topicTemplate);
+  const payload = compileFill({ name: "valueExpression", expression: valueExpression }, options);
+  return (variables) => ({ topic: topic(variables), payload: payload(variables), qos, retain });
+}
+
+function compileTopic(topicTemplate: Named): Fill {
+  const fill = compileFill(topicTemplate, { encoding: "text" });
+  return (variables) => {
+    const topic = fill(variables);
+    const problem = topicProblem(topic);
+    if (problem !== undefined) {
+      throw new DataError(problem);
+    }
+    return topic;
+  };
+}
+
+function compileFill({ name, expression }: Named, options: ExpressionOptions): Fill {
+  const compiled = template(expression, options);
+  return (variables) => {
+    const { text, missing } = compiled(variables);
+    if (missing.length > 0) {
+      const tags = missing.map((tag) => `\${${tag}}`).join(", ");
+      throw new DataError(`${name} "${expression}": there is no value for ${tags}`);
+    }
+    return text;
+  };
+}
+
+/** `mqtt_reboot` is matched as `reboot`; with a second underscore the prefix is part of the name. */
+function withoutPrefix(method: string): string {
+  return /^mqtt_([^_]+)$/.exec(method)?.[1] ?? method;
+}
+
+function toDataError(error: unknown): DataError {
+  if (error instanceof DataError) {
+    return error;
+  }
+  throw error;
+}
