@@ -152,12 +152,12 @@ export class DeliveryClient implements AsyncDisposable {
   }
 
   /**
-   * Sends a message that is not kept, and resolves with its PUBACK.
+   * Sends a message that is not kept, and resolves with its PUBACK. What has not left within `withinMs` is not sent any more.
    * @throws TransientError when the platform is away (`isUnsent`) or the link is lost before the PUBACK; RejectedError when the
    * platform refuses the message, reason `too-large` when it would.
    */
-  async publish(topic: string, payload: string): Promise<void> {
-    await this.#ask((id) => ({ type: "publish", id, topic, payload }));
+  async publish(topic: string, payload: string, withinMs?: number): Promise<void> {
+    await this.#ask((id) => ({ type: "publish", id, topic, payload, withinMs }));
   }
 
   /**

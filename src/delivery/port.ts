@@ -49,6 +49,8 @@ export interface PublishRequest {
   readonly id: number;
   readonly topic: string;
   readonly payload: string;
+  /** Milliseconds after which it is not sent any more. */
+  readonly withinMs?: number | undefined;
 }
 
 /**

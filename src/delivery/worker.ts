@@ -152,6 +152,12 @@ async function publish({ uplinks }: Parts, request: PublishRequest): Promise<voi
   if (uplink === undefined) {
     throw unsentError("Cannot publish: there is no session with the platform yet");
   }
+  const { withinMs } = request;
+  const late = new AbortController();
+  using _timer =
+    withinMs === undefined
+      ? undefined
+      : clock.timer(withinMs, () => late.abort(new TransientError("It could not be sent in time")));
   const limit = uplink.session.payloadLimit;
   if (Buffer.byteLength(request.payload) > limit) {
     // The platform would end the connection, and again each time it is sent.
@@ -159,7 +165,7 @@ async function publish({ uplinks }: Parts, request: PublishRequest): Promise<voi
       reason: "too-large",
     });
   }
-  const code = await uplink.session.publish(request.topic, request.payload, life.signal);
+  const code = await uplink.session.publish(request.topic, request.payload, late.signal);
   if (code >= 0x80) {
     throw new RejectedError(`The platform refused a message to ${request.topic}`, {
       reason: `code-0x${code.toString(16)}`,

@@ -8,7 +8,8 @@ export interface Claim {
 
 /** Sends a message that is not kept. */
 export interface Publisher {
-  publish(topic: string, payload: string): Promise<void>;
+  /** `withinMs`: what has not left by then is not sent any more. */
+  publish(topic: string, payload: string, withinMs?: number): Promise<void>;
 }
 
 /** Offers for devices, by device name, sent when the platform is there; the newest offer of a device wins. */

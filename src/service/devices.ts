@@ -14,6 +14,7 @@ export type DeviceListener = (device: Device) => void;
 export class Devices {
   readonly #devices = new Map<string, Device>();
   readonly #listener: DeviceListener;
+  readonly #connected = new Set<DeviceListener>();
 
   constructor(listener: DeviceListener) {
     this.#listener = listener;
@@ -28,6 +29,34 @@ export class Devices {
     const device = { deviceName, deviceType, connectorId, connected: true };
     this.#devices.set(deviceName, device);
     this.#listener(device);
+    for (const listener of this.#connected) {
+      listener(device);
+    }
+  }
+
+  onConnected(listener: DeviceListener): Disposable {
+    this.#connected.add(listener);
+    return { [Symbol.dispose]: () => this.#connected.delete(listener) };
+  }
+
+  get(deviceName: string): Device | undefined {
+    return this.#devices.get(deviceName);
+  }
+
+  localName(platformName: string): string {
+    return platformName;
+  }
+
+  platformName(deviceName: string): string {
+    return deviceName;
+  }
+
+  rename(_from: string, _to: string): void {
+    // Names are the same on both sides.
+  }
+
+  remove(deviceName: string): void {
+    this.#devices.delete(deviceName);
   }
 
   /** A device of `connectorId` is gone; any other name is left alone. */

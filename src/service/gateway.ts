@@ -24,6 +24,10 @@ import { Downlinks } from "./downlinks.ts";
 import { ConnectorCounters } from "./metrics.ts";
 import { OWN_ATTRIBUTES, OwnAttributes } from "./own-attributes.ts";
 import { PlatformLink } from "./platform-link.ts";
+import { findReboot, thisMachine } from "./reboot.ts";
+import { Rpc, type RpcCounts } from "./rpc.ts";
+import { builtinMethods } from "./rpc-builtin.ts";
+import type { ConfiguredConnector } from "./rpc-gateway.ts";
 import { openStampClock, type StampClock } from "./stamp-clock.ts";
 import { type ConnectorLink, connectorStatus, type GatewayStatus } from "./status.ts";
 
@@ -36,6 +40,8 @@ export interface GatewaySetup {
   readonly leftBehind?: LeftBehind | undefined;
   readonly connectors: readonly ConnectorSetup[];
   readonly logLevel: LogLevel;
+  /** `tbgw.allowReboot`. Default: false. */
+  readonly allowReboot?: boolean;
 }
 
 /** What the gateway needs of its surroundings. */
@@ -46,6 +52,8 @@ export interface GatewayOptions {
   readonly sink: LogSink;
   /** The gateway cannot go on; the process should end with exit code 1, for its supervisor to start it again. */
   readonly onFailure: (error: Error) => void;
+  /** The platform asks for a restart: stop the gateway and start the same program again. Left out: it is told that this is not possible. */
+  readonly onRestart?: () => void;
 }
 
 /** How long a stop lets the uplink drain. The store keeps the rest; a memory store gets longer. */
@@ -70,6 +78,7 @@ export class Gateway implements AsyncDisposable {
   readonly #counters = new ConnectorCounters();
   readonly #directory = new ConnectorDirectory();
   readonly #health: DeviceHealth;
+  readonly #rpc: Rpc;
   #stopped: Promise<void> | undefined;
 
   private constructor(setup: GatewaySetup, options: GatewayOptions, parts: GatewayParts) {
@@ -96,6 +105,7 @@ export class Gateway implements AsyncDisposable {
         }),
       onFailure,
     });
+    this.#rpc = this.#openRpc(parts);
   }
 
   /** Opens the store and starts everything. @throws Error when the store cannot be opened */
@@ -130,7 +140,7 @@ export class Gateway implements AsyncDisposable {
     const own = new OwnAttributes({ clock, log, publisher: delivery, platform });
     downlinks.on(OWN_ATTRIBUTES, (payload, match) => own.receive(match?.[0] ?? "", payload));
     const claims = new Claims(delivery, platform);
-    const made = { delivery, stamps, platform, attributes, claims, own };
+    const made = { downlinks, delivery, stamps, platform, attributes, claims, own };
     const gateway = new Gateway(setup, options, made);
     gateway.#startConnectors();
     return gateway;
@@ -151,6 +161,11 @@ export class Gateway implements AsyncDisposable {
     };
   }
 
+  /** Calls of the platform since the start. */
+  get rpc(): RpcCounts {
+    return this.#rpc.counts;
+  }
+
   /** Stops the connectors, drains, commits, disconnects. Resolves within 10 s. */
   async stop(): Promise<void> {
     this.#stopped ??= this.#stopOnce();
@@ -162,6 +177,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   async #stopOnce(): Promise<void> {
+    await this.#rpc[Symbol.asyncDispose]();
     await this.#connectors[Symbol.asyncDispose]();
     this.#own[Symbol.dispose]();
     this.#stamps[Symbol.dispose]();
@@ -192,6 +208,36 @@ export class Gateway implements AsyncDisposable {
   #logger(source: string, level: LogLevel = this.#setup.logLevel): Logger {
     const { clock, sink } = this.#options;
     return createLogger({ source, level, clock, sink });
+  }
+
+  #openRpc(parts: GatewayParts): Rpc {
+    const { allowReboot = false, dataDir } = this.#setup;
+    const { clock, onRestart } = this.#options;
+    const configured = (): readonly ConfiguredConnector[] => this.#connectors.setups;
+    const methods = builtinMethods({
+      clock,
+      log: this.#log,
+      dataDir,
+      connectors: configured,
+      devices: this.#devices,
+      countersOf: (id) => this.#counters.of(id),
+      allowReboot,
+      restart: onRestart,
+      findReboot: () => findReboot(thisMachine()),
+      deviceRemoved: (name) => this.#rpc.forget(name),
+    });
+    return new Rpc({
+      clock,
+      log: this.#log,
+      publisher: parts.delivery,
+      platform: parts.platform,
+      downlinks: parts.downlinks,
+      devices: this.#devices,
+      directory: this.#directory,
+      count: (id, name, by) => this.#counters.count(id, name, by),
+      configured,
+      methods,
+    });
   }
 
   #buildServices(parts: GatewayParts): HostServices {
@@ -237,6 +283,7 @@ export class Gateway implements AsyncDisposable {
 
 /** What must exist before the gateway does. */
 interface GatewayParts {
+  readonly downlinks: Downlinks;
   readonly delivery: DeliveryClient;
   readonly stamps: StampClock;
   readonly platform: PlatformLink;
