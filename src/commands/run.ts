@@ -3,14 +3,16 @@ import { loadConfiguration } from "../config/load.ts";
 import { connectorTypes } from "../connector/registry.ts";
 import { redactingSink } from "../logging/redact.ts";
 import { streamSink } from "../logging/stdout.ts";
+import { startAgain } from "../platform/exec.ts";
 import { systemClock } from "../sdk/clock.ts";
 import { errorText } from "../sdk/errors.ts";
-import { createLogger, type LogLevel } from "../sdk/logger.ts";
+import { createLogger, type Logger, type LogLevel } from "../sdk/logger.ts";
 import { Gateway } from "../service/gateway.ts";
 import { gatewaySetup } from "../service/setup.ts";
 import { aborted, StopSignal } from "../service/signals.ts";
 import { VERSION } from "../version.ts";
 import { UsageError } from "./flags.ts";
+import { print } from "./print.ts";
 
 const LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error", "none"];
 
@@ -51,6 +53,7 @@ async function runGateway(options: RunOptions): Promise<number> {
   const clock = systemClock;
   using stop = new StopSignal();
   const failed = new AbortController();
+  const restart = new AbortController();
   const configuration = await loadConfiguration({
     configDir: options.configDir,
     dataDir: options.dataDir,
@@ -79,13 +82,29 @@ async function runGateway(options: RunOptions): Promise<number> {
     clock,
     sink,
     onFailure: (error) => failed.abort(error),
+    onRestart: () => restart.abort("restart"),
   });
-  await aborted(AbortSignal.any([stop.signal, failed.signal]));
+  await aborted(AbortSignal.any([stop.signal, failed.signal, restart.signal]));
   if (failed.signal.aborted) {
     log.error("The gateway cannot go on", { error: errorText(failed.signal.reason) });
   } else {
-    log.info("Gateway stops", { signal: String(stop.signal.reason) });
+    log.info("Gateway stops", { signal: String(stop.signal.reason ?? restart.signal.reason) });
   }
   await gateway.stop();
+  if (restart.signal.aborted && !stop.signal.aborted && !failed.signal.aborted) {
+    return await restartProcess(log);
+  }
   return failed.signal.aborted ? 1 : 0;
+}
+
+/** Does not return, unless the program cannot be started again: exit code 1, for the supervisor to do it. */
+async function restartProcess(log: Logger): Promise<number> {
+  log.info("Gateway starts again");
+  await print(""); // What was written must not be cut short.
+  try {
+    return startAgain();
+  } catch (error) {
+    log.error("The gateway cannot start itself again", { error });
+    return 1;
+  }
 }

@@ -23,7 +23,8 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
       : [],
   );
   const session = sessionSettings(configuration);
-  return { dataDir, session, storage, leftBehind, connectors, logLevel };
+  const { allowReboot } = configuration.gateway.tbgw;
+  return { dataDir, session, storage, leftBehind, connectors, logLevel, allowReboot };
 }
 
 /** The session; one without credentials asks the platform for them at its first connection. */
