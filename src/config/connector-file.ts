@@ -4,6 +4,7 @@ import { type ParseIssue, parseConfig } from "#sdk/config";
 import { errorText } from "#sdk/errors";
 import type { LogLevel } from "#sdk/logger";
 import { isJsonObject, type Json, type ReportStrategy } from "#sdk/model";
+import { toReportStrategy } from "#sdk/report-strategy";
 import type { StandardSchema } from "#sdk/standard-schema";
 import type { ConnectorDefinition } from "../connector/registry.ts";
 import { connectorId } from "./connector-id.ts";
@@ -12,7 +13,7 @@ import { deepFreeze } from "./freeze.ts";
 import { type ConnectorEntry, connectorRoot } from "./gateway.ts";
 import { type FileIssue, located } from "./issue.ts";
 import { isSchema, type ReferenceSources, resolveReferences } from "./references.ts";
-import { strategyIssues, toConnectorStrategy } from "./report-strategy.ts";
+import { strategyIssues } from "./report-strategy.ts";
 import { fileIssue, isYaml, readDocument, readText } from "./text-file.ts";
 
 /** What a connector's file comes to, whether or not it can be used. */
@@ -36,7 +37,6 @@ export interface ConnectorFile {
 export interface ConnectorFileOptions extends ReferenceSources {
   readonly entry: ConnectorEntry;
   readonly definition: ConnectorDefinition;
-  readonly gatewayStrategy: Required<ReportStrategy>;
   /** Ids of the connectors before this one: a copied file must not make two of one. */
   readonly takenIds: ReadonlySet<string>;
 }
@@ -139,7 +139,7 @@ function fromObject(
   options: ConnectorFileOptions,
   source: { readonly file: string; readonly content: Content & { readonly value: JsonRecord } },
 ): ConnectorFile {
-  const { entry, definition, gatewayStrategy } = options;
+  const { entry, definition } = options;
   const { file, content } = source;
   const place = (issue: ParseIssue): FileIssue => located(file, content.document, issue);
   const root = readRoot(content.value);
@@ -178,7 +178,7 @@ function fromObject(
   const found = [...resolved.issues, ...checked.issues.filter((issue) => !isAboutRootKey(issue))];
   return {
     ...base,
-    reportStrategy: toConnectorStrategy(reportStrategy, gatewayStrategy),
+    reportStrategy: toReportStrategy(reportStrategy),
     config: checked.usable ? deepFreeze(checked.value) : undefined,
     usable: checked.usable,
     secrets: resolved.secrets,

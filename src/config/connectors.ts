@@ -58,7 +58,6 @@ export interface ConnectorLoading extends ReferenceSources {
   readonly extensions: readonly ConnectorDefinition[];
   readonly mainFile: string;
   readonly document: Pick<Document, "lineOf">;
-  readonly gatewayStrategy: Required<ReportStrategy>;
 }
 
 /** Types of the Python gateway, of which some are not part of this program. */

@@ -97,7 +97,6 @@ export async function loadConfiguration(options: LoadOptions): Promise<LoadedCon
   if (main.document === undefined || main.raw === undefined) {
     return assemble(directories, main);
   }
-  const gatewayStrategy = toGatewayStrategy(main.gateway.thingsboard.reportStrategy);
   const loaded = await loadConnectors(main.list, {
     env: options.env,
     configDir: place.configDir,
@@ -105,7 +104,6 @@ export async function loadConfiguration(options: LoadOptions): Promise<LoadedCon
     extensions: options.extensions ?? [],
     mainFile: place.mainFile,
     document: main.document,
-    gatewayStrategy,
   });
   return assemble(directories, main, loaded);
 }

@@ -35,25 +35,6 @@ export function toGatewayStrategy(
   return { type: parsed.type, reportPeriod: parsed.reportPeriod, ttl: parsed.ttl };
 }
 
-/** A connector's strategy, completed from the gateway's; `undefined` when the connector has none of its own. */
-export function toConnectorStrategy(
-  parsed: StrategyConfig | undefined,
-  gateway: Required<ReportStrategy>,
-): ReportStrategy | undefined {
-  if (parsed === undefined || isAggregated(parsed)) {
-    return undefined;
-  }
-  const { type, reportPeriod, ttl } = parsed;
-  if (type === undefined && reportPeriod === undefined && ttl === undefined) {
-    return undefined;
-  }
-  return {
-    type: type ?? gateway.type,
-    reportPeriod: reportPeriod ?? gateway.reportPeriod,
-    ttl: ttl ?? gateway.ttl,
-  };
-}
-
 /** What a person should know about a strategy at `path`. */
 export function strategyIssues(
   parsed: StrategyConfig | undefined,

@@ -15,7 +15,7 @@ export interface HostServices {
   readonly clock: Clock;
   readonly dataDir: string;
   /** The way up for one connector. */
-  readonly uplinkOf: (connector: Pick<ConnectorSetup, "id" | "name">) => Uplink;
+  readonly uplinkOf: (connector: Pick<ConnectorSetup, "id" | "name" | "reportStrategy">) => Uplink;
   /** Stores data of the gateway's own device. */
   acceptOwn(
     data: Pick<DeviceData, "attributes" | "telemetry">,

@@ -12,6 +12,8 @@ export interface ConnectorSetOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly supervise: (setup: ConnectorSetup) => ConnectorSupervisor;
+  /** Told of each connector that is gone for good or gets another configuration; the next version starts when it resolves. */
+  readonly onEnded?: (setup: ConnectorSetup) => Promise<void>;
   /** A supervisor itself has failed: our bug. */
   readonly onFailure: (error: Error) => void;
 }
@@ -141,6 +143,7 @@ export class ConnectorSet implements AsyncDisposable {
     if (running !== undefined) {
       running.stop.abort(new TransientError("The connector's configuration has changed"));
       await running.done;
+      await this.#options.onEnded?.(running.supervisor.setup);
       if (this.#running.get(id) === running) {
         this.#running.delete(id);
       }

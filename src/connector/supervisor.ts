@@ -2,6 +2,7 @@ import type { Clock } from "#sdk/clock";
 import type { Connector, ConnectorHost } from "#sdk/connector";
 import { ConfigError, errorText, TransientError } from "#sdk/errors";
 import type { Logger, LogLevel } from "#sdk/logger";
+import type { ReportStrategy } from "#sdk/model";
 import type { ConnectorDefinition } from "./registry.ts";
 
 /** How long `create` may take. */
@@ -24,6 +25,8 @@ export interface ConnectorSetup {
   /** Parsed by the definition's schema. */
   readonly config: unknown;
   readonly logLevel: LogLevel;
+  /** When its values go up; what is absent is the gateway's. */
+  readonly reportStrategy?: ReportStrategy | undefined;
 }
 
 /** A host with a switch: after `revoke` every member throws. */

@@ -1,9 +1,22 @@
-import type { EncodedRecord } from "#sdk/batch";
 import type { Clock } from "#sdk/clock";
 import type { AcceptResult, Uplink } from "#sdk/connector";
 import { encodeValues } from "#sdk/encode";
 import { RejectedError } from "#sdk/errors";
+import type { Logger } from "#sdk/logger";
 import type { DeviceData, EpochMs, TelemetryEntry } from "#sdk/model";
+import type { KeyKind } from "./device-states.ts";
+import { type Encoded, newEncoded } from "./encoded.ts";
+import type { RecordSink } from "./record-sink.ts";
+import type { CacheLimits } from "./report-cache.ts";
+import {
+  ON_CHANGE,
+  REPORT_PERIOD,
+  type ReportCounters,
+  type ReportSettings,
+  type ReportSource,
+  Reports,
+} from "./reports.ts";
+import type { Sieve, Sifted } from "./sieve.ts";
 import { Stamps } from "./stamps.ts";
 
 /** Longest device name the platform takes. */
@@ -11,27 +24,22 @@ const MAX_NAME_LENGTH = 255;
 /** Profile of a device nobody gave one. */
 const DEFAULT_TYPE = "default";
 
-/** Where encoded records and counts go: the client of the delivery thread. */
-export interface RecordSink {
-  append(
-    records: readonly EncodedRecord[],
-    options: { readonly urgent: boolean },
-    signal: AbortSignal,
-  ): Promise<void>;
-  tryAppend(records: readonly EncodedRecord[], onLost: (error: unknown) => void): boolean;
-  countFiltered(reason: string, values: number): void;
-  countRejected(reason: string, values: number): void;
-}
-
 /** What the pipeline needs of its surroundings. */
 export interface PipelineOptions {
   /** For samples without a time. On a machine that does not know the time it gives provisional ones, see `delivery/README.md`. */
   readonly clock: Clock;
   readonly sink: RecordSink;
+  readonly log: Logger;
   /** The type a device was connected with. */
   readonly deviceType: (deviceName: string) => string | undefined;
   /** Data taken by `tryAccept` that could not be stored in the end. */
   readonly onLost: (error: unknown) => void;
+  /** A report period has brought so many records of a connector into the store. */
+  readonly onReported?: (connectorId: string, records: number) => void;
+  /** Default: every value goes up. */
+  readonly reports?: ReportSettings | undefined;
+  /** How much the report strategies remember. Default: 250,000 keys and 16 MiB of text. */
+  readonly reportLimits?: CacheLimits | undefined;
 }
 
 /** Told of a device that data came from. */
@@ -45,66 +53,120 @@ export interface UplinkListener {
   readonly onStored?: (records: number) => void;
 }
 
-/** Records of one call, with what had to be left out of them. */
-interface Encoded {
-  readonly records: EncodedRecord[];
-  values: number;
-  badValues: number;
-}
+/** A connector, and who is told of its data. */
+type Source = ReportSource & UplinkListener;
 
 const STORED: AcceptResult = { status: "stored" };
+const UNCHANGED: AcceptResult = { status: "filtered", reason: ON_CHANGE };
+const HELD: AcceptResult = { status: "filtered", reason: REPORT_PERIOD };
 
 /**
  * The way up for all connectors: checks each record, stamps values without a time, encodes the values to JSON text once and
  * hands them to the store. Everything left out is counted.
  */
-export class Pipeline {
+export class Pipeline implements AsyncDisposable {
   readonly #options: PipelineOptions;
   readonly #stamps = new Stamps();
+  readonly #reports: Reports;
 
   constructor(options: PipelineOptions) {
     this.#options = options;
+    const { clock, sink, log } = options;
+    this.#reports = new Reports({
+      clock,
+      sink,
+      log,
+      stamp: (deviceName, keys) => this.#stamps.stamp(deviceName, keys, clock.now()),
+      onReported: options.onReported,
+      settings: options.reports,
+      limits: options.reportLimits,
+    });
   }
 
-  /** The way up for one connector. */
-  uplinkOf(listener: UplinkListener): Uplink {
+  /** The way up for one connector. `connector` says whose report strategies apply; by default the gateway's. */
+  uplinkOf(listener: UplinkListener, connector: ReportSource = { id: "" }): Uplink {
+    const source: Source = { ...listener, ...connector };
     return {
       accept: (data, signal, options) =>
-        this.#accept(data, listener, { signal, urgent: options?.urgent ?? false }),
-      tryAccept: (data) => this.#tryAccept(data, listener),
+        this.#accept(data, source, { signal, urgent: options?.urgent ?? false }),
+      tryAccept: (data) => this.#tryAccept(data, source),
     };
+  }
+
+  /** What the report strategies count. */
+  get reportCounters(): ReportCounters {
+    return this.#reports.counters;
+  }
+
+  /**
+   * Takes other settings for the report strategies while data goes on. A change of the gateway's strategy makes every key
+   * unknown, as a start does; what report periods hold back is sent first. Resolves when that is stored, within 2 s.
+   */
+  async setStrategies(settings: ReportSettings): Promise<void> {
+    await this.#reports.configure(settings);
+  }
+
+  /**
+   * For a connector that was removed or gets another configuration: forgets what it sent. What its report periods hold back is
+   * sent first; resolves when that is stored, within 2 s.
+   */
+  async forget(connectorId: string): Promise<void> {
+    await this.#reports.forget(connectorId);
+  }
+
+  /** For a device that was deleted on the platform: if it comes again, its first values go up. */
+  forgetDevice(deviceName: string): void {
+    this.#reports.forgetDevice(deviceName);
+  }
+
+  /** After the connectors: sends what report periods hold back, for at most 2 s. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#reports[Symbol.asyncDispose]();
   }
 
   async #accept(
     data: DeviceData | readonly DeviceData[],
-    { onDevice, onStored }: UplinkListener,
+    source: Source,
     { signal, urgent }: { readonly signal: AbortSignal; readonly urgent: boolean },
   ): Promise<AcceptResult> {
     signal.throwIfAborted();
-    const encoded = this.#encodeAll(data, onDevice);
+    const encoded = this.#encodeAll(data, source);
+    if (encoded.records.length === 0) {
+      return encoded.held > 0 ? HELD : UNCHANGED;
+    }
     try {
       await this.#options.sink.append(encoded.records, { urgent }, signal);
     } catch (error) {
+      this.#undo(encoded);
       if (error instanceof RejectedError) {
         return { status: "dropped", reason: error.reason };
       }
       throw error;
     }
-    onStored?.(encoded.records.length);
+    this.#confirm(encoded);
+    source.onStored?.(encoded.records.length);
     return STORED;
   }
 
   #tryAccept(
     data: DeviceData,
-    { onDevice, onStored }: UplinkListener,
+    source: Source,
   ): { readonly status: "queued" | "filtered" | "overflow" } {
-    const encoded = this.#encodeAll(data, onDevice);
-    const taken = this.#options.sink.tryAppend(encoded.records, this.#options.onLost);
+    const encoded = this.#encodeAll(data, source);
+    if (encoded.records.length === 0) {
+      return { status: "filtered" };
+    }
+    const taken = this.#options.sink.tryAppend(encoded.records, (error) => {
+      this.#undo(encoded);
+      this.#options.onLost(error);
+    });
     if (!taken) {
+      this.#undo(encoded);
       this.#options.sink.countRejected("overflow", encoded.values);
       return { status: "overflow" };
     }
-    onStored?.(encoded.records.length);
+    this.#confirm(encoded);
+    source.onStored?.(encoded.records.length);
     return { status: "queued" };
   }
 
@@ -113,7 +175,7 @@ export class Pipeline {
     data: Pick<DeviceData, "attributes" | "telemetry">,
     signal: AbortSignal,
   ): Promise<AcceptResult> {
-    const encoded: Encoded = { records: [], values: 0, badValues: 0 };
+    const encoded = newEncoded();
     this.#encodeInto(encoded, { ...data, deviceName: "" }, { device: "", deviceType: "" });
     this.#finish(encoded);
     await this.#options.sink.append(encoded.records, { urgent: false }, signal);
@@ -121,14 +183,21 @@ export class Pipeline {
   }
 
   /** @throws RejectedError for the first invalid record; nothing of the call is stored then. */
-  #encodeAll(data: DeviceData | readonly DeviceData[], onDevice: DeviceCallback): Encoded {
-    const encoded: Encoded = { records: [], values: 0, badValues: 0 };
+  #encodeAll(data: DeviceData | readonly DeviceData[], source: Source): Encoded {
+    const encoded = newEncoded();
     if (isList(data)) {
+      // All names first: a strategy must not remember a value that is refused.
+      let values = 0;
       for (const one of data) {
-        this.#encodeDevice(encoded, one, onDevice);
+        this.#checkName(one.deviceName, values);
+        values += countValues(one);
+      }
+      for (const one of data) {
+        this.#encodeDevice(encoded, one, source);
       }
     } else {
-      this.#encodeDevice(encoded, data, onDevice);
+      this.#checkName(data.deviceName, 0);
+      this.#encodeDevice(encoded, data, source);
     }
     this.#finish(encoded);
     return encoded;
@@ -139,22 +208,40 @@ export class Pipeline {
     if (encoded.badValues > 0) {
       this.#options.sink.countRejected("bad-value", encoded.badValues);
     }
-    if (encoded.values === 0) {
-      throw this.#refuse(encoded, encoded.badValues > 0 ? undefined : "no-value");
+    if (encoded.passed !== undefined) {
+      if (encoded.unchanged > 0) {
+        this.#options.sink.countFiltered(ON_CHANGE, encoded.unchanged);
+      }
+      this.#reports.settle();
+    }
+    if (encoded.values + encoded.unchanged + encoded.held === 0) {
+      throw this.#refuse(encoded.badValues > 0 ? undefined : "no-value");
     }
   }
 
-  #encodeDevice(encoded: Encoded, data: DeviceData, onDevice: DeviceCallback): void {
-    const { deviceName } = data;
+  /** `valuesBefore` are refused with it. @throws RejectedError */
+  #checkName(deviceName: unknown, valuesBefore: number): void {
     if (typeof deviceName !== "string" || deviceName.trim() === "") {
-      throw this.#refuse(encoded, "no-device-name");
+      throw this.#refuse("no-device-name", valuesBefore);
     }
     if (deviceName.length > MAX_NAME_LENGTH) {
-      throw this.#refuse(encoded, "device-name-too-long");
+      throw this.#refuse("device-name-too-long", valuesBefore);
     }
+  }
+
+  #encodeDevice(encoded: Encoded, data: DeviceData, source: Source): void {
+    const { deviceName } = data;
     const deviceType = data.deviceType ?? this.#options.deviceType(deviceName) ?? DEFAULT_TYPE;
-    onDevice(deviceName, deviceType);
-    this.#encodeInto(encoded, data, { device: deviceName, deviceType });
+    source.onDevice(deviceName, deviceType);
+    const base = this.#reports.strategyOf(source, data);
+    if (base === undefined) {
+      this.#encodeInto(encoded, data, { device: deviceName, deviceType });
+    } else {
+      encoded.passed ??= [];
+      const { passed } = encoded;
+      const sieve = this.#reports.sieve(source, data, { base, deviceType, passed });
+      this.#siftInto(encoded, data, { sieve, deviceType });
+    }
   }
 
   #encodeInto(
@@ -184,6 +271,45 @@ export class Pipeline {
     }
   }
 
+  /** As `#encodeInto`, with only the values that their report strategies let through. */
+  #siftInto(
+    encoded: Encoded,
+    data: DeviceData,
+    { sieve, deviceType }: { readonly sieve: Sieve; readonly deviceType: string },
+  ): void {
+    const add = (kind: KeyKind, { text, count, ...counts }: Sifted, ts: number | undefined) => {
+      encoded.badValues += counts.rejected;
+      encoded.unchanged += counts.unchanged;
+      encoded.held += counts.held;
+      if (count > 0) {
+        const json = ts === undefined ? text : `{"ts":${ts},"values":${text}}`;
+        encoded.records.push({ device: data.deviceName, deviceType, kind, json, values: count });
+        encoded.values += count;
+      }
+    };
+    if (data.attributes !== undefined) {
+      add("attributes", sieve.sift(data.attributes, "attributes", undefined), undefined);
+    }
+    for (const entry of data.telemetry ?? []) {
+      const ts = this.#timeOf(entry, data);
+      add("telemetry", sieve.sift(entry.values, "telemetry", ts), ts);
+    }
+  }
+
+  /** The store has got what report strategies let through. */
+  #confirm({ passed }: Encoded): void {
+    if (passed !== undefined) {
+      this.#reports.confirm(passed);
+    }
+  }
+
+  /** The store has not got it. */
+  #undo({ passed }: Encoded): void {
+    if (passed !== undefined) {
+      this.#reports.undo(passed);
+    }
+  }
+
   #timeOf(entry: TelemetryEntry, data: DeviceData): EpochMs {
     if (entry.ts !== undefined) {
       return entry.ts;
@@ -193,9 +319,9 @@ export class Pipeline {
   }
 
   /** Counts a refused call once per value it held, at least once. `reason` undefined: it has been counted already. */
-  #refuse(encoded: Encoded, reason: string | undefined): RejectedError {
+  #refuse(reason: string | undefined, values = 0): RejectedError {
     if (reason !== undefined) {
-      this.#options.sink.countRejected(reason, Math.max(1, encoded.values));
+      this.#options.sink.countRejected(reason, Math.max(1, values));
     }
     return new RejectedError(REFUSALS[reason ?? "bad-value"] ?? "The record is refused", {
       reason: reason ?? "bad-value",
@@ -209,6 +335,14 @@ const REFUSALS: Readonly<Record<string, string>> = {
   "no-value": "Cannot store a record without a value",
   "bad-value": "Cannot store a record: none of its values can be sent",
 };
+
+function countValues({ attributes = {}, telemetry = [] }: DeviceData): number {
+  let count = Object.keys(attributes).length;
+  for (const { values } of telemetry) {
+    count += Object.keys(values).length;
+  }
+  return count;
+}
 
 function isList(data: DeviceData | readonly DeviceData[]): data is readonly DeviceData[] {
   return Array.isArray(data);

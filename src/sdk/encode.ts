@@ -46,6 +46,28 @@ export function encodeValues(values: Values): EncodedValues {
   return { text: count === 0 ? "{}" : `${text}}`, count, rejected };
 }
 
+/** Text of one value as `encodeValues` writes it; `undefined` when it has no JSON form. For `null`, which is no value, it is "null". */
+export function encodeValue(value: Json): string | undefined {
+  return typeof value === "number" ? numberText(value) : encodeMember(value);
+}
+
+/** Writes a JSON object of values member by member, for values that are looked at one by one. */
+export class ValuesWriter {
+  #text = "";
+  count = 0;
+
+  /** `json` is the text of the value; the caller adds a key once. */
+  add(key: string, json: string): void {
+    this.#text += (this.count === 0 ? "{" : ",") + quotedKey(key) + json;
+    this.count += 1;
+  }
+
+  /** The object so far; `{}` when `count` is 0. */
+  get text(): string {
+    return this.count === 0 ? "{}" : `${this.#text}}`;
+  }
+}
+
 /**
  * JSON text with exact numbers (`bigint`, `Float`), which `JSON.stringify` cannot write. NaN and ±Infinity become `null`.
  * The text holds no raw control character. @throws DataError for what is not `Json`: functions, `undefined`, class

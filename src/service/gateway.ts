@@ -3,6 +3,7 @@ import { createHost, type HostServices } from "../connector/host.ts";
 import { ConnectorSet } from "../connector/reload.ts";
 import { type ConnectorSetup, ConnectorSupervisor } from "../connector/supervisor.ts";
 import { DeliveryClient } from "../delivery/client.ts";
+import type { ReportSettings } from "../pipeline/reports.ts";
 import { Pipeline } from "../pipeline/uplink.ts";
 import type { Clock } from "../sdk/clock.ts";
 import {
@@ -42,6 +43,8 @@ export interface GatewaySetup {
   readonly logLevel: LogLevel;
   /** `tbgw.allowReboot`. Default: false. */
   readonly allowReboot?: boolean;
+  /** Default: every value goes up. */
+  readonly reports?: ReportSettings | undefined;
 }
 
 /** What the gateway needs of its surroundings. */
@@ -72,6 +75,7 @@ export class Gateway implements AsyncDisposable {
   readonly #devices: Devices;
   readonly #own: OwnAttributes;
   readonly #stamps: StampClock;
+  readonly #pipeline: Pipeline;
   readonly #services: HostServices;
   readonly #connectors: ConnectorSet;
   readonly #links = new Map<string, ConnectorLink>();
@@ -90,6 +94,7 @@ export class Gateway implements AsyncDisposable {
     this.#stamps = parts.stamps;
     this.#health = new DeviceHealth(options.clock);
     this.#devices = new Devices((device) => parts.delivery.device(device));
+    this.#pipeline = this.#buildPipeline(parts);
     this.#services = this.#buildServices(parts);
     const { clock, onFailure } = options;
     this.#connectors = new ConnectorSet({
@@ -103,6 +108,7 @@ export class Gateway implements AsyncDisposable {
           onRunning: ({ id, name, type }, running) =>
             this.#directory.add({ id, name, type, connector: running }),
         }),
+      onEnded: ({ id }) => this.#pipeline.forget(id),
       onFailure,
     });
     this.#rpc = this.#openRpc(parts);
@@ -179,6 +185,7 @@ export class Gateway implements AsyncDisposable {
   async #stopOnce(): Promise<void> {
     await this.#rpc[Symbol.asyncDispose]();
     await this.#connectors[Symbol.asyncDispose]();
+    await this.#pipeline[Symbol.asyncDispose]();
     this.#own[Symbol.dispose]();
     this.#stamps[Symbol.dispose]();
     await this.#logLedger();
@@ -224,7 +231,10 @@ export class Gateway implements AsyncDisposable {
       allowReboot,
       restart: onRestart,
       findReboot: () => findReboot(thisMachine()),
-      deviceRemoved: (name) => this.#rpc.forget(name),
+      deviceRemoved: (name) => {
+        this.#rpc.forget(name);
+        this.#pipeline.forgetDevice(name);
+      },
     });
     return new Rpc({
       clock,
@@ -240,29 +250,39 @@ export class Gateway implements AsyncDisposable {
     });
   }
 
-  #buildServices(parts: GatewayParts): HostServices {
+  #buildPipeline(parts: GatewayParts): Pipeline {
     const { clock } = parts.stamps;
     const lossLog = rateLimited(this.#log, clock);
-    const pipeline = new Pipeline({
+    return new Pipeline({
       clock,
       sink: parts.delivery,
+      log: this.#log,
+      reports: this.#setup.reports,
       deviceType: (deviceName) => this.#devices.typeOf(deviceName),
       onLost: (error) =>
         lossLog.error("Cannot store data of a source that does not wait", { error }),
+      onReported: (connectorId, records) =>
+        this.#counters.count(connectorId, "storageMsgPushed", records),
     });
+  }
+
+  #buildServices(parts: GatewayParts): HostServices {
     return {
-      clock,
+      clock: parts.stamps.clock,
       dataDir: this.#setup.dataDir,
-      uplinkOf: ({ id, name }) =>
-        pipeline.uplinkOf({
-          onDevice: (deviceName, deviceType) => {
-            parts.delivery.working(name);
-            this.#devices.connect(deviceName, deviceType, id);
-            this.#health.read(deviceName);
+      uplinkOf: ({ id, name, reportStrategy }) =>
+        this.#pipeline.uplinkOf(
+          {
+            onDevice: (deviceName, deviceType) => {
+              parts.delivery.working(name);
+              this.#devices.connect(deviceName, deviceType, id);
+              this.#health.read(deviceName);
+            },
+            onStored: (records) => this.#counters.count(id, "storageMsgPushed", records),
           },
-          onStored: (records) => this.#counters.count(id, "storageMsgPushed", records),
-        }),
-      acceptOwn: (data, signal) => pipeline.acceptOwn(data, signal),
+          { id, strategy: reportStrategy },
+        ),
+      acceptOwn: (data, signal) => this.#pipeline.acceptOwn(data, signal),
       countRejected: (connectorId, reason, values) => {
         this.#counters.countRejected(connectorId, reason, values);
         parts.delivery.countRejected(reason, values);

@@ -1,4 +1,5 @@
 import type { LoadedConfiguration } from "../config/load.ts";
+import type { ReportSettings } from "../pipeline/reports.ts";
 import type { LogLevel } from "../sdk/logger.ts";
 import type { GatewaySetup } from "./gateway.ts";
 
@@ -18,13 +19,25 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
             definition: connector.definition,
             config: connector.config,
             logLevel: logLevel === "info" ? connector.logLevel : logLevel,
+            reportStrategy: connector.reportStrategy,
           },
         ]
       : [],
   );
   const session = sessionSettings(configuration);
   const { allowReboot } = configuration.gateway.tbgw;
-  return { dataDir, session, storage, leftBehind, connectors, logLevel, allowReboot };
+  const reports = reportSettings(configuration);
+  return { dataDir, session, storage, leftBehind, connectors, logLevel, allowReboot, reports };
+}
+
+/** What the pipeline has to know about report strategies. */
+export function reportSettings({ gateway, reportStrategy }: LoadedConfiguration): ReportSettings {
+  const { thingsboard, tbgw } = gateway;
+  return {
+    gateway: reportStrategy,
+    repeatTimestamp: tbgw.repeatTimestamp,
+    cleanupMs: thingsboard.reportStrategyDataCacheCleanupInterval * 1000,
+  };
 }
 
 /** The session; one without credentials asks the platform for them at its first connection. */

@@ -3,12 +3,9 @@ import * as v from "valibot";
 import {
   gatewayStrategy,
   strategyIssues,
-  toConnectorStrategy,
   toGatewayStrategy,
 } from "../../../src/config/report-strategy.ts";
 import { reportStrategy } from "../../../src/sdk/report-strategy.ts";
-
-const gateway = { type: "ON_CHANGE", reportPeriod: 5000, ttl: 60 } as const;
 
 describe("toGatewayStrategy", () => {
   test("an empty section is ON_RECEIVED, the type in any case", () => {
@@ -28,24 +25,7 @@ describe("toGatewayStrategy", () => {
   });
 });
 
-describe("toConnectorStrategy", () => {
-  const of = (section: object) => toConnectorStrategy(v.parse(reportStrategy, section), gateway);
-
-  test("none or an empty one inherits", () => {
-    expect(toConnectorStrategy(undefined, gateway)).toBeUndefined();
-    expect(of({})).toBeUndefined();
-    expect(of({ type: "ON_CHANGE", aggregationFunction: "AVG" })).toBeUndefined();
-  });
-
-  test("what is missing is the gateway's", () => {
-    expect(of({ reportPeriod: 1 })).toEqual({ type: "ON_CHANGE", reportPeriod: 1, ttl: 60 });
-    expect(of({ type: "on_received", aggregationFunction: null })).toEqual({
-      type: "ON_RECEIVED",
-      reportPeriod: 5000,
-      ttl: 60,
-    });
-  });
-
+describe("strategyIssues", () => {
   test("a period strategy without a period is a warning", () => {
     const warned = (section: object) =>
       strategyIssues(v.parse(reportStrategy, section), []).map(({ severity }) => severity);

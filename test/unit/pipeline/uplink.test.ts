@@ -4,6 +4,7 @@ import type { EncodedRecord } from "../../../src/sdk/batch.ts";
 import { RejectedError, TransientError } from "../../../src/sdk/errors.ts";
 import { epochMs, Float } from "../../../src/sdk/model.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
+import { memoryLog } from "../../support/memory-log.ts";
 
 const { signal } = new AbortController();
 
@@ -14,6 +15,7 @@ function setUp(options: { readonly fail?: Error; readonly full?: boolean } = {})
   const devices: string[] = [];
   const pipeline = new Pipeline({
     clock,
+    log: memoryLog().log,
     sink: {
       append: (records) => {
         if (options.fail !== undefined) {

@@ -1,0 +1,20 @@
+import type { EncodedRecord } from "#sdk/batch";
+import type { Passed } from "./report-cache.ts";
+
+/** Records of one call, with what had to be left out of them. */
+export interface Encoded {
+  readonly records: EncodedRecord[];
+  values: number;
+  badValues: number;
+  /** Equal values that their report strategy leaves out. */
+  unchanged: number;
+  /** Values that wait for the end of a report period. */
+  held: number;
+  /** What report strategies let through, to be confirmed or taken back at the end of the call; `undefined`: none was asked. */
+  passed: Passed[] | undefined;
+}
+
+/** A call of which nothing is encoded yet. */
+export function newEncoded(): Encoded {
+  return { records: [], values: 0, badValues: 0, unchanged: 0, held: 0, passed: undefined };
+}
