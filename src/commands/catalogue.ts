@@ -45,6 +45,18 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
     ],
     load: async () => runnable((await import("./store.ts")).storeCommand),
   },
+  config: {
+    summary: "Look at and restore earlier configurations; bring old files up to date",
+    examples: [
+      "tbgw config history                       The last 10 contents of each file, who made them and when",
+      "tbgw config history mqtt.json             Of one file",
+      "tbgw config restore mqtt.json             Undo its last change; a running gateway takes it at once",
+      "tbgw config restore tb_gateway.json 3     The third one of its history",
+      "tbgw config migrate --dry-run             Which connector files have an older format",
+      "tbgw config migrate                       Rewrite them; the old ones stay as .bak",
+    ],
+    load: async () => runnable((await import("./config.ts")).configCommand),
+  },
   schema: {
     summary: "Print the JSON Schema of a configuration file, for editors",
     examples: [

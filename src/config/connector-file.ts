@@ -14,7 +14,7 @@ import { type ConnectorEntry, connectorRoot } from "./gateway.ts";
 import { type FileIssue, located } from "./issue.ts";
 import { isSchema, type ReferenceSources, resolveReferences } from "./references.ts";
 import { strategyIssues } from "./report-strategy.ts";
-import { fileIssue, isYaml, readDocument, readText } from "./text-file.ts";
+import { fileIssue, isYaml, type Overlay, readDocument, readText } from "./text-file.ts";
 
 /** What a connector's file comes to, whether or not it can be used. */
 export interface ConnectorFile {
@@ -39,13 +39,14 @@ export interface ConnectorFileOptions extends ReferenceSources {
   readonly definition: ConnectorDefinition;
   /** Ids of the connectors before this one: a copied file must not make two of one. */
   readonly takenIds: ReadonlySet<string>;
+  readonly overlay?: Overlay | undefined;
 }
 
 /** Reads, upgrades and checks the file of one connector. Never throws and never writes. */
 export function loadConnectorFile(options: ConnectorFileOptions): ConnectorFile {
   const { entry } = options;
   const file = resolve(options.configDir, entry.configuration);
-  const content = readContent(file);
+  const content = readContent(file, options.overlay);
   if (content.value === undefined) {
     return unusable(options, content.issues, undefined);
   }
@@ -64,22 +65,22 @@ interface Content {
 
 type JsonRecord = { readonly [key: string]: Json };
 
-function readContent(file: string): Content {
+function readContent(file: string, overlay: Overlay | undefined): Content {
   if (/\.json$/i.test(file) || isYaml(file)) {
-    return readStructured(file);
+    return readStructured(file, overlay);
   }
-  const { text, issue } = readText(file);
+  const { text, issue } = readText(file, overlay);
   const trimmed = text?.trim() ?? "";
   if (trimmed === "") {
     return { value: undefined, document: undefined, issues: [issue ?? emptyFile(file)] };
   }
   return trimmed.startsWith("{")
-    ? readStructured(file)
+    ? readStructured(file, overlay)
     : { value: text, document: undefined, issues: [] };
 }
 
-function readStructured(file: string): Content {
-  const { document, issues } = readDocument(file);
+function readStructured(file: string, overlay: Overlay | undefined): Content {
+  const { document, issues } = readDocument(file, overlay);
   const value = document?.value;
   if (document === undefined || value === undefined) {
     return { value: undefined, document, issues };

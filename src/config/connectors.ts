@@ -12,6 +12,7 @@ import type { Document } from "./document.ts";
 import { type ConnectorEntry, connectorEntry } from "./gateway.ts";
 import { type FileIssue, located, type Path } from "./issue.ts";
 import type { ReferenceSources } from "./references.ts";
+import type { Overlay } from "./text-file.ts";
 
 /** The connectors inside the program, by type. */
 export type ConnectorTypes = typeof connectorTypes;
@@ -58,6 +59,7 @@ export interface ConnectorLoading extends ReferenceSources {
   readonly extensions: readonly ConnectorDefinition[];
   readonly mainFile: string;
   readonly document: Pick<Document, "lineOf">;
+  readonly overlay?: Overlay | undefined;
 }
 
 /** Types of the Python gateway, of which some are not part of this program. */
@@ -132,7 +134,8 @@ async function loadEntry(
     return { connector: unusable(entry, "skipped", issue, loading), secrets: [] };
   }
   const { definition } = found;
-  if (!existsSync(factsOf(entry, loading).file)) {
+  const { file } = factsOf(entry, loading);
+  if (loading.overlay?.has(file) !== true && !existsSync(file)) {
     const message = `there is no file "${entry.configuration}" beside this one`;
     const missing = error([...path, "configuration"], message);
     const issue = located(loading.mainFile, loading.document, missing);

@@ -28,7 +28,7 @@ import { type Connection, toLimits, toRates } from "./session.ts";
 import { loadSideFiles } from "./side-files.ts";
 import type { StatisticsCommand } from "./statistics.ts";
 import { type LeftBehind, toStoragePlan } from "./storage.ts";
-import { fileIssue, readDocument } from "./text-file.ts";
+import { fileIssue, type Overlay, readDocument } from "./text-file.ts";
 
 /** What a configuration is loaded from. */
 export interface LoadOptions {
@@ -39,6 +39,8 @@ export interface LoadOptions {
   readonly env: Environment;
   readonly cwd: string;
   readonly connectorTypes: ConnectorTypes;
+  /** Texts in the place of files, by absolute path, to see what a change would come to. */
+  readonly overlay?: Overlay | undefined;
   /** Connector definitions of extensions, found before. */
   readonly extensions?: readonly ConnectorDefinition[];
 }
@@ -104,6 +106,7 @@ export async function loadConfiguration(options: LoadOptions): Promise<LoadedCon
     extensions: options.extensions ?? [],
     mainFile: place.mainFile,
     document: main.document,
+    overlay: options.overlay,
   });
   return assemble(directories, main, loaded);
 }
@@ -159,7 +162,7 @@ function emptyMain(env: Environment, issues: readonly FileIssue[]): Main {
 function readMain(place: ConfigPlace, dataDir: string, options: LoadOptions): Main {
   const { mainFile, configDir } = place;
   const { env, cwd } = options;
-  const read = readDocument(mainFile);
+  const read = readDocument(mainFile, options.overlay);
   const { document } = read;
   if (document === undefined || document.value === undefined) {
     return emptyMain(env, read.issues);

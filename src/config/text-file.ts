@@ -11,8 +11,15 @@ export type TextFile =
   | { readonly text: string; readonly issue?: undefined }
   | { readonly text?: undefined; readonly issue: FileIssue };
 
+/** Texts that count in the place of files, by absolute path: what a change would make of them. */
+export type Overlay = ReadonlyMap<string, string>;
+
 /** Reads a text of at most 64 MiB. Never throws. */
-export function readText(file: string): TextFile {
+export function readText(file: string, overlay?: Overlay): TextFile {
+  const instead = overlay?.get(file);
+  if (instead !== undefined) {
+    return { text: instead };
+  }
   try {
     const { size } = statSync(file);
     if (size > MAX_BYTES) {
@@ -33,8 +40,8 @@ export interface ReadDocument {
 }
 
 /** Reads a file as YAML when it is called so, else as JSON. Never throws. */
-export function readDocument(file: string): ReadDocument {
-  const { text, issue } = readText(file);
+export function readDocument(file: string, overlay?: Overlay): ReadDocument {
+  const { text, issue } = readText(file, overlay);
   if (text === undefined) {
     return { document: undefined, issues: [issue] };
   }
