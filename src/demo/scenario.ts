@@ -191,9 +191,12 @@ async function writeConfiguration(
       host: "127.0.0.1",
       port: platformPort,
       security: { type: "accessToken", accessToken: TOKEN },
+      // The ledger that is shown counts values of the devices alone.
+      statistics: { enable: false },
     },
     storage: { type: "sqlite" },
     connectors: [{ type: "mqtt", name: "Plant broker", configuration: "mqtt.json" }],
+    tbgw: { web: { enabled: false } },
   };
   const mqtt = {
     broker: {

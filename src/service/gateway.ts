@@ -16,13 +16,15 @@ import {
 import type { StorageSettings } from "../storage/event-store.ts";
 import type { SessionSettings } from "../thingsboard/settings.ts";
 import { BUILD_MS } from "../version.ts";
+import type { WebSettings } from "../web/server.ts";
 import { AttributeRequests } from "./attribute-requests.ts";
 import { Claims } from "./claims.ts";
 import { ConnectorDirectory } from "./connector-directory.ts";
-import { DeviceHealth } from "./device-health.ts";
 import { Devices } from "./devices.ts";
 import { Downlinks } from "./downlinks.ts";
-import { ConnectorCounters } from "./metrics.ts";
+import { LocalViews } from "./local-views.ts";
+import type { ConnectorCounters } from "./metrics.ts";
+import { Observation } from "./observation.ts";
 import { OWN_ATTRIBUTES, OwnAttributes } from "./own-attributes.ts";
 import { PlatformLink } from "./platform-link.ts";
 import { findReboot, thisMachine } from "./reboot.ts";
@@ -30,7 +32,7 @@ import { Rpc, type RpcCounts } from "./rpc.ts";
 import { builtinMethods } from "./rpc-builtin.ts";
 import type { ConfiguredConnector } from "./rpc-gateway.ts";
 import { openStampClock, type StampClock } from "./stamp-clock.ts";
-import { type ConnectorLink, connectorStatus, type GatewayStatus } from "./status.ts";
+import { type GatewayStatus, StatusReader, type UnusableConnectorStatus } from "./status.ts";
 
 /** All a gateway is made from. */
 export interface GatewaySetup {
@@ -40,6 +42,12 @@ export interface GatewaySetup {
   /** Where a Python gateway may have left records. */
   readonly leftBehind?: LeftBehind | undefined;
   readonly connectors: readonly ConnectorSetup[];
+  /** Entries of the configuration that nothing can be started for: shown in the status. */
+  readonly unusable?: readonly UnusableConnectorStatus[];
+  /** Values that must not be shown. */
+  readonly secrets?: readonly string[];
+  /** `undefined`: no web server. */
+  readonly web?: WebSettings | undefined;
   readonly logLevel: LogLevel;
   /** `tbgw.allowReboot`. Default: false. */
   readonly allowReboot?: boolean;
@@ -62,6 +70,8 @@ export interface GatewayOptions {
 /** How long a stop lets the uplink drain. The store keeps the rest; a memory store gets longer. */
 const DRAIN_MS = 2000;
 const DRAIN_MEMORY_MS = 4000;
+/** How long the status waits for the delivery thread. */
+const STATUS_MS = 2000;
 
 /**
  * The composition root of the collection thread: opens the sink first (the delivery thread with its store), then the
@@ -78,11 +88,12 @@ export class Gateway implements AsyncDisposable {
   readonly #pipeline: Pipeline;
   readonly #services: HostServices;
   readonly #connectors: ConnectorSet;
-  readonly #links = new Map<string, ConnectorLink>();
-  readonly #counters = new ConnectorCounters();
   readonly #directory = new ConnectorDirectory();
-  readonly #health: DeviceHealth;
   readonly #rpc: Rpc;
+  readonly #counters: ConnectorCounters;
+  readonly #observation: Observation;
+  readonly #views: LocalViews;
+  readonly #status: StatusReader;
   #stopped: Promise<void> | undefined;
 
   private constructor(setup: GatewaySetup, options: GatewayOptions, parts: GatewayParts) {
@@ -92,7 +103,9 @@ export class Gateway implements AsyncDisposable {
     this.#delivery = parts.delivery;
     this.#own = parts.own;
     this.#stamps = parts.stamps;
-    this.#health = new DeviceHealth(options.clock);
+    this.#observation = parts.observation;
+    this.#counters = parts.observation.counters;
+    this.#views = parts.views;
     this.#devices = new Devices((device) => parts.delivery.device(device));
     this.#pipeline = this.#buildPipeline(parts);
     this.#services = this.#buildServices(parts);
@@ -112,6 +125,7 @@ export class Gateway implements AsyncDisposable {
       onFailure,
     });
     this.#rpc = this.#openRpc(parts);
+    this.#status = this.#buildStatus();
   }
 
   /** Opens the store and starts everything. @throws Error when the store cannot be opened */
@@ -120,6 +134,8 @@ export class Gateway implements AsyncDisposable {
     const platform = new PlatformLink();
     const log = createLogger({ source: "service", level: setup.logLevel, clock, sink });
     const downlinks = new Downlinks(log);
+    const observation = new Observation(clock);
+    const views = new LocalViews({ clock, log, dataDir: setup.dataDir, web: setup.web });
     const buildMs = options.buildMs ?? BUILD_MS;
     // Before the delivery thread, which looks for what this notes.
     const stamps = openStampClock({ clock, log, dataDir: setup.dataDir, buildMs });
@@ -134,37 +150,36 @@ export class Gateway implements AsyncDisposable {
       {
         clock,
         sink,
-        onReport: (report) => platform.update(report.link.state === "connected"),
-        onDownlink: (topic, payload) => downlinks.receive(topic, payload),
+        onReport: (report) => {
+          observation.uplink.update(report);
+          platform.update(report.link.state === "connected");
+        },
+        onDownlink: (topic, payload) => {
+          observation.downlink(topic);
+          downlinks.receive(topic, payload);
+        },
         onFailure,
       },
-    ).catch((error: unknown) => {
+    ).catch(async (error: unknown) => {
       stamps[Symbol.dispose]();
+      await views[Symbol.asyncDispose]();
       throw error;
     });
     const attributes = new AttributeRequests(clock, delivery, downlinks);
     const own = new OwnAttributes({ clock, log, publisher: delivery, platform });
     downlinks.on(OWN_ATTRIBUTES, (payload, match) => own.receive(match?.[0] ?? "", payload));
     const claims = new Claims(delivery, platform);
-    const made = { downlinks, delivery, stamps, platform, attributes, claims, own };
+    const shown = { observation, views };
+    const made = { downlinks, delivery, stamps, platform, attributes, claims, own, ...shown };
     const gateway = new Gateway(setup, options, made);
     gateway.#startConnectors();
+    await views.show(gateway.#status);
     return gateway;
   }
 
-  /** The state of everything at this moment. @throws TransientError when the delivery thread does not answer */
+  /** The state of everything at this moment; says so when the delivery thread does not answer. */
   async status(): Promise<GatewayStatus> {
-    const report = await this.#delivery.report();
-    const connectors = this.#connectors.supervisors.map((supervisor) =>
-      connectorStatus(supervisor, this.#links.get(supervisor.setup.id), this.#counters),
-    );
-    return {
-      ...report,
-      threadRestarts: this.#delivery.restarts,
-      clock: this.#stamps.isSet ? "set" : "not-set",
-      devices: this.#devices.connectedCount,
-      connectors,
-    };
+    return await this.#status.read(STATUS_MS);
   }
 
   /** Calls of the platform since the start. */
@@ -187,6 +202,7 @@ export class Gateway implements AsyncDisposable {
     await this.#connectors[Symbol.asyncDispose]();
     await this.#pipeline[Symbol.asyncDispose]();
     this.#own[Symbol.dispose]();
+    await this.#views[Symbol.asyncDispose]();
     this.#stamps[Symbol.dispose]();
     await this.#logLedger();
     await this.#delivery.stop(this.#setup.storage.kind === "memory" ? DRAIN_MEMORY_MS : DRAIN_MS);
@@ -215,6 +231,21 @@ export class Gateway implements AsyncDisposable {
   #logger(source: string, level: LogLevel = this.#setup.logLevel): Logger {
     const { clock, sink } = this.#options;
     return createLogger({ source, level, clock, sink });
+  }
+
+  #buildStatus(): StatusReader {
+    return new StatusReader({
+      clock: this.#options.clock,
+      dataDir: this.#setup.dataDir,
+      storage: () => this.#setup.storage,
+      secrets: this.#setup.secrets ?? [],
+      observation: this.#observation,
+      delivery: this.#delivery,
+      stamps: this.#stamps,
+      devices: this.#devices,
+      connectors: () => this.#connectors.supervisors,
+      unusable: this.#setup.unusable ?? [],
+    });
   }
 
   #openRpc(parts: GatewayParts): Rpc {
@@ -276,7 +307,7 @@ export class Gateway implements AsyncDisposable {
             onDevice: (deviceName, deviceType) => {
               parts.delivery.working(name);
               this.#devices.connect(deviceName, deviceType, id);
-              this.#health.read(deviceName);
+              this.#observation.health.read(deviceName);
             },
             onStored: (records) => this.#counters.count(id, "storageMsgPushed", records),
           },
@@ -289,13 +320,13 @@ export class Gateway implements AsyncDisposable {
       },
       count: (connectorId, name, by) => this.#counters.count(connectorId, name, by),
       devices: this.#devices,
-      deviceFailed: (deviceName, error) => this.#health.failed(deviceName, error),
+      deviceFailed: (deviceName, error) => this.#observation.health.failed(deviceName, error),
       attributes: parts.attributes,
       claim: (deviceName, claim) => parts.claims.claim(deviceName, claim),
       platform: parts.platform,
       logger: (source, level) => this.#logger(source, level),
       onStatus: (connectorId, status, detail) => {
-        this.#links.set(connectorId, { status, detail });
+        this.#observation.links.set(connectorId, { status, detail });
       },
     };
   }
@@ -310,4 +341,6 @@ interface GatewayParts {
   readonly attributes: AttributeRequests;
   readonly claims: Claims;
   readonly own: OwnAttributes;
+  readonly observation: Observation;
+  readonly views: LocalViews;
 }

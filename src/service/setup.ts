@@ -1,14 +1,17 @@
+import type { LoadedConnector } from "../config/connectors.ts";
 import type { LoadedConfiguration } from "../config/load.ts";
 import type { ReportSettings } from "../pipeline/reports.ts";
 import type { LogLevel } from "../sdk/logger.ts";
 import type { GatewaySetup } from "./gateway.ts";
+import type { UnusableConnectorStatus } from "./status.ts";
 
 /**
  * What a gateway is made from, out of its configuration files: only the connectors whose file could be used.
  * `logLevel` other than `info` goes before the levels of the connector files.
  */
 export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLevel): GatewaySetup {
-  const { dataDir, storage, leftBehind } = configuration;
+  const { dataDir, storage, leftBehind, secrets } = configuration;
+  const { allowReboot, web } = configuration.gateway.tbgw;
   const connectors = configuration.connectors.flatMap((connector) =>
     connector.state === "ready"
       ? [
@@ -25,9 +28,32 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
       : [],
   );
   const session = sessionSettings(configuration);
-  const { allowReboot } = configuration.gateway.tbgw;
-  const reports = reportSettings(configuration);
-  return { dataDir, session, storage, leftBehind, connectors, logLevel, allowReboot, reports };
+  return {
+    dataDir,
+    session,
+    storage,
+    leftBehind,
+    connectors,
+    unusable: configuration.connectors.flatMap(unusableStatus),
+    secrets,
+    web: web.enabled ? { host: web.host, port: web.port } : undefined,
+    logLevel,
+    allowReboot,
+    reports: reportSettings(configuration),
+  };
+}
+
+/** An entry that nothing is started for, with the first thing that is wrong with it. */
+function unusableStatus(connector: LoadedConnector): readonly UnusableConnectorStatus[] {
+  if (connector.state === "ready") {
+    return [];
+  }
+  const { id, name, type, state, issues } = connector;
+  const issue = issues.find(({ severity }) => severity === "error") ?? issues[0];
+  const line = issue?.line === undefined ? "" : `, line ${issue.line}`;
+  const detail =
+    issue === undefined ? undefined : `${issue.file}${line}: ${issue.path}: ${issue.message}`;
+  return [{ id, name, type, state, detail }];
 }
 
 /** What the pipeline has to know about report strategies. */

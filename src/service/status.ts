@@ -1,30 +1,66 @@
+import type { Clock } from "#sdk/clock";
+import { TransientError } from "#sdk/errors";
+import { redact } from "../config/redact.ts";
 import type { LinkStatus } from "../connector/host.ts";
-import type { ConnectorState, ConnectorSupervisor } from "../connector/supervisor.ts";
+import type { ConnectorSetup, ConnectorState } from "../connector/supervisor.ts";
 import type { DeliveryReport } from "../delivery/port.ts";
-import type { ConnectorCounters, Counters } from "./metrics.ts";
+import { redactSecrets } from "../logging/redact.ts";
+import type { StorageSettings, StoreStats } from "../storage/event-store.ts";
+import { VERSION } from "../version.ts";
+import type { DeviceCondition } from "./device-health.ts";
+import type { Device } from "./devices.ts";
+import type { Counters } from "./metrics.ts";
+import type { Observation } from "./observation.ts";
+import { type Outlook, outlook } from "./outlook.ts";
+import type { UplinkSummary } from "./uplink-history.ts";
 
 /** One connector as `tbgw status` shows it. */
 export interface ConnectorStatus {
   readonly id: string;
   readonly name: string;
   readonly type: string;
-  readonly state: ConnectorState;
+  /** "skipped": nothing here runs its type. */
+  readonly state: ConnectorState | "skipped";
   readonly link: LinkStatus | undefined;
   readonly detail: string | undefined;
   readonly restarts: number;
+  /** Its devices that are connected. */
+  readonly devices: number;
   readonly counters: Counters;
   /** What it could not use, by reason. */
   readonly rejected: Counters;
 }
 
-/** The whole gateway at one moment. */
-export interface GatewayStatus extends DeliveryReport {
+/** One device as `tbgw status` shows it. */
+export interface DeviceStatus extends DeviceCondition {
+  readonly name: string;
+  readonly type: string;
+  /** Name of its connector; `undefined` when that is not configured any more. */
+  readonly connector: string | undefined;
+  readonly connected: boolean;
+}
+
+/** The whole gateway at one moment. Plain data without secrets; durations in milliseconds. */
+export interface GatewayStatus extends Omit<DeliveryReport, "store"> {
+  readonly store: Omit<StoreStats, "marks">;
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeMs: number;
+  readonly dataDir: string;
+  readonly storage: StorageSettings["kind"];
+  /** "not-answering": what is said about store and uplink is what it reported last. */
+  readonly delivery: "answering" | "not-answering";
+  readonly uplink: UplinkSummary;
+  readonly outlook: Outlook;
   /** How often the delivery thread failed and was replaced. */
   readonly threadRestarts: number;
   /** "not-set": the machine does not know the time; data is stored and sent once it does. */
   readonly clock: "set" | "not-set";
+  /** Devices that are connected. */
   readonly devices: number;
   readonly connectors: readonly ConnectorStatus[];
+  /** RPC requests and attribute messages received since the start. */
+  readonly messagesFromPlatform: number;
 }
 
 /** What a connector said about its links last. */
@@ -33,22 +69,189 @@ export interface ConnectorLink {
   readonly detail: string | undefined;
 }
 
-/** The state of one connector at this moment. */
-export function connectorStatus(
-  supervisor: ConnectorSupervisor,
-  link: ConnectorLink | undefined,
-  counters: ConnectorCounters,
-): ConnectorStatus {
-  const { id, name, type } = supervisor.setup;
-  return {
-    id,
-    name,
-    type,
-    state: supervisor.state,
-    link: link?.status,
-    detail: link?.detail,
-    restarts: supervisor.restarts,
-    counters: counters.of(id),
-    rejected: counters.rejectedOf(id),
+/** A connector that cannot run, with the reason. */
+export interface UnusableConnectorStatus
+  extends Pick<ConnectorStatus, "id" | "name" | "type" | "detail"> {
+  readonly state: "invalid" | "skipped";
+}
+
+/** Where the status comes from. */
+export interface StatusSources {
+  readonly clock: Clock;
+  readonly dataDir: string;
+  /** As it is at this moment: remote configuration may change it. */
+  readonly storage: () => StorageSettings;
+  /** Values that must not be shown, whatever a library has put into an error. */
+  readonly secrets: readonly string[];
+  readonly observation: Observation;
+  readonly delivery: { readonly restarts: number; report(): Promise<DeliveryReport> };
+  readonly stamps: { readonly isSet: boolean };
+  readonly devices: {
+    readonly connectedCount: number;
+    of(connectorId: string): readonly Device[];
   };
+  /** In the order of the configuration. */
+  readonly connectors: () => readonly RunningConnectorStatus[];
+  /** Entries of the configuration that nothing could be started for. */
+  readonly unusable: readonly UnusableConnectorStatus[];
+}
+
+/** What a supervisor knows of its connector. */
+export interface RunningConnectorStatus {
+  readonly setup: ConnectorSetup;
+  readonly state: ConnectorState;
+  readonly restarts: number;
+}
+
+/** A shorter secret would blank out ordinary text. */
+const MIN_SECRET_LENGTH = 4;
+
+/** Puts together what the gateway shows of itself: to `tbgw status`, the web and the statistics. */
+export class StatusReader {
+  readonly #sources: StatusSources;
+  readonly #secrets: readonly string[];
+  #pending: Promise<DeliveryReport> | undefined;
+
+  constructor(sources: StatusSources) {
+    this.#sources = sources;
+    this.#secrets = sources.secrets.filter((secret) => secret.length >= MIN_SECRET_LENGTH);
+  }
+
+  /**
+   * The state of everything at this moment. A delivery thread that does not answer within `waitMs` is said to be so, with what it
+   * reported last. @throws TransientError when it has never reported
+   */
+  async read(waitMs: number): Promise<GatewayStatus> {
+    const { report, answers } = await this.#report(waitMs);
+    const sources = this.#sources;
+    const { observation, clock, dataDir, delivery, stamps, devices } = sources;
+    const storage = sources.storage();
+    const connectors = this.connectors();
+    const { marks: _marks, ...store } = report.store;
+    return this.#shown({
+      version: VERSION,
+      pid: process.pid,
+      uptimeMs: Math.round(clock.monotonicMs() - observation.startedMs),
+      dataDir,
+      storage: storage.kind,
+      ...report,
+      store,
+      delivery: answers ? "answering" : "not-answering",
+      uplink: observation.uplink.summary,
+      outlook: outlook(report.store, report.rates, storage),
+      threadRestarts: delivery.restarts,
+      clock: stamps.isSet ? "set" : "not-set",
+      devices: devices.connectedCount,
+      connectors,
+      messagesFromPlatform: observation.messagesFromPlatform,
+    });
+  }
+
+  /** Every connector of the configuration. */
+  connectors(): readonly ConnectorStatus[] {
+    const { connectors, unusable } = this.#sources;
+    const running = connectors();
+    const ids = new Set(running.map(({ setup }) => setup.id));
+    const rest = unusable.filter(({ id }) => !ids.has(id));
+    return [
+      ...running.map((connector) => this.#connector(connector)),
+      ...rest.map((entry): ConnectorStatus => ({ ...NOTHING, ...entry })),
+    ];
+  }
+
+  /** The configuration of a running connector, its secrets hidden; `undefined` when it does not run. */
+  configuration(connectorId: string): unknown {
+    const running = this.#sources.connectors().find(({ setup }) => setup.id === connectorId);
+    return running === undefined ? undefined : this.#shown(redact(running.setup.config, undefined));
+  }
+
+  /** The devices of all connectors: those with the newest errors first, then those that wait longest, `limit` at most. */
+  devices(limit: number): { readonly devices: readonly DeviceStatus[]; readonly omitted: number } {
+    const all = this.#sources
+      .connectors()
+      .flatMap(({ setup }) =>
+        this.#sources.devices.of(setup.id).map((device) => this.#device(device, setup.name)),
+      );
+    const devices = all.toSorted(byUrgency).slice(0, limit);
+    return this.#shown({ devices, omitted: all.length - devices.length });
+  }
+
+  #connector({ setup, state, restarts }: RunningConnectorStatus): ConnectorStatus {
+    const { observation, devices } = this.#sources;
+    const { id, name, type } = setup;
+    const link = observation.links.get(id);
+    return {
+      id,
+      name,
+      type,
+      state,
+      link: link?.status,
+      detail: link?.detail,
+      restarts,
+      devices: devices.of(id).filter(({ connected }) => connected).length,
+      counters: { ...observation.counters.of(id) },
+      rejected: { ...observation.counters.rejectedOf(id) },
+    };
+  }
+
+  #device(device: Device, connector: string): DeviceStatus {
+    return {
+      name: device.deviceName,
+      type: device.deviceType,
+      connector,
+      connected: device.connected,
+      ...this.#sources.observation.health.of(device.deviceName),
+    };
+  }
+
+  /** One question to the delivery thread at a time: whoever asks meanwhile gets the same answer. */
+  async #report(
+    waitMs: number,
+  ): Promise<{ readonly report: DeliveryReport; readonly answers: boolean }> {
+    const { clock, delivery, observation } = this.#sources;
+    this.#pending ??= delivery.report().finally(() => {
+      this.#pending = undefined;
+    });
+    const late = Promise.withResolvers<undefined>();
+    using _timer = clock.timer(waitMs, () => late.resolve(undefined));
+    // Why it fails is logged where it fails; here it only counts that there is no answer.
+    const answer = await Promise.race([this.#pending, late.promise]).catch(() => undefined);
+    // `last` has seen the answer: its counters go on over a restart of the thread.
+    const report = observation.uplink.last ?? answer;
+    if (report === undefined) {
+      throw new TransientError("The delivery thread has not answered yet");
+    }
+    return { report, answers: answer !== undefined };
+  }
+
+  /** The last line of defence against secrets: whatever a library has put into a text. */
+  #shown<T>(value: T): T {
+    if (this.#secrets.length === 0) {
+      return value;
+    }
+    // Only texts change, and a text stays a text.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
+    return redactSecrets(value, this.#secrets) as T;
+  }
+}
+
+const NOTHING: Omit<ConnectorStatus, keyof UnusableConnectorStatus> = {
+  link: undefined,
+  restarts: 0,
+  devices: 0,
+  counters: {},
+  rejected: {},
+};
+
+/** Devices in trouble come first: by the age of the last error, then by the age of the last read, the oldest first. */
+function byUrgency(left: DeviceStatus, right: DeviceStatus): number {
+  const isBad = (device: DeviceStatus): boolean =>
+    device.lastErrorAgoMs !== undefined &&
+    (device.lastReadAgoMs === undefined || device.lastErrorAgoMs <= device.lastReadAgoMs);
+  const never = Number.MAX_SAFE_INTEGER;
+  return (
+    Number(isBad(right)) - Number(isBad(left)) ||
+    (right.lastReadAgoMs ?? never) - (left.lastReadAgoMs ?? never) ||
+    (left.name < right.name ? -1 : 1)
+  );
 }

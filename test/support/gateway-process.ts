@@ -14,6 +14,8 @@ export interface GatewayFiles {
   readonly brokerPort: number;
   readonly storage?: object;
   readonly thingsboard?: object;
+  /** The `tbgw` object; without it there is no web server, so that gateways of tests do not fight for its port. */
+  readonly tbgw?: object;
   /** Keys of the MQTT connector file besides `broker.host` and `broker.port`. */
   readonly mqtt?: { readonly broker?: object; readonly mapping?: readonly object[] };
 }
@@ -76,10 +78,13 @@ export class GatewayProcess implements AsyncDisposable {
         remoteConfiguration: false,
         security: { accessToken: "GATEWAY_TOKEN" },
         qos: 1,
+        // The gateway's own values would be in every ledger.
+        statistics: { enable: false },
         ...files.thingsboard,
       },
       storage: files.storage ?? { type: "sqlite", data_file_path: "./data/" },
       connectors: [{ type: "mqtt", name: "Plant broker", configuration: "mqtt.json" }],
+      tbgw: files.tbgw ?? { web: { enabled: false } },
     };
     const mqtt = {
       broker: {
