@@ -36,6 +36,17 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
     ],
     load: async () => runnable((await import("./check.ts")).checkCommand),
   },
+  status: {
+    summary: "Show a running gateway: links, devices, rates, ledger, how long the buffer lasts",
+    examples: [
+      "tbgw status                               The gateway of this machine",
+      "tbgw status --watch                       Look again every 2 seconds",
+      "tbgw status --devices                     Every device, those in trouble first",
+      'tbgw status --connector "Plant broker"    One connector, with its configuration',
+      "tbgw status --data ./data --json          For scripts; exit code 1 when no gateway runs",
+    ],
+    load: async () => runnable((await import("./status.ts")).statusCommand),
+  },
   store: {
     summary: "Look into the event store, while the gateway runs or not",
     examples: [
