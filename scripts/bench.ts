@@ -1,8 +1,9 @@
-// Measurements on real peers: `bun run bench [mqtt-ingest|start|idle|drain|backlog] [--messages N] [--values N]`. Needs mosquitto and `bun run build`.
+// Measurements on real peers: `bun run bench [mqtt-ingest|start|idle|drain|backlog|report-cache] [--messages N] [--values N]`. Needs mosquitto and `bun run build`.
 // Machines are noisy: compare within one run, by the ratios.
 import { backlog } from "./bench/backlog.ts";
 import { drain } from "./bench/drain.ts";
 import { idle, mqttIngest, startToDurable } from "./bench/mqtt-ingest.ts";
+import { reportCache } from "./bench/report-cache.ts";
 
 const args = process.argv.slice(2);
 const messagesAt = args.indexOf("--messages");
@@ -17,6 +18,7 @@ const benches: Readonly<Record<string, () => Promise<object>>> = {
   "mqtt-ingest": () => mqttIngest(messages),
   drain: () => drain(values),
   backlog: () => backlog(valuesAt >= 0 ? values : 10_000_000),
+  "report-cache": reportCache,
 };
 const wanted = args.filter((arg) => Object.hasOwn(benches, arg));
 for (const name of wanted.length > 0 ? wanted : Object.keys(benches)) {
