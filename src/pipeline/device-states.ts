@@ -1,4 +1,5 @@
 import type { Due } from "./due-heap.ts";
+import { KeyList } from "./key-list.ts";
 import type { Known, Remembered } from "./report-strategy.ts";
 
 /** Telemetry and attributes of one name are two keys. */
@@ -6,10 +7,15 @@ export type KeyKind = "telemetry" | "attributes";
 
 /** What is remembered of one key. */
 export class KeyState implements Known {
+  readonly key: string;
   value: Remembered | undefined = undefined;
   expiresMs = 0;
   /** Only for the strategies with a period: most keys do without. */
   period: PeriodState | undefined = undefined;
+
+  constructor(key: string) {
+    this.key = key;
+  }
 }
 
 /** The period of one key, and the newest sample that waits for its end. */
@@ -27,22 +33,15 @@ export class PeriodState implements Due {
   ts: number | undefined = undefined;
   readonly device: DeviceStates;
   readonly kind: KeyKind;
-  readonly key: string;
   readonly state: KeyState;
 
   constructor(
-    place: {
-      readonly device: DeviceStates;
-      readonly kind: KeyKind;
-      readonly key: string;
-      readonly state: KeyState;
-    },
+    place: { readonly device: DeviceStates; readonly kind: KeyKind; readonly state: KeyState },
     nowMs: number,
     periodMs: number,
   ) {
     this.device = place.device;
     this.kind = place.kind;
-    this.key = place.key;
     this.state = place.state;
     this.periodMs = periodMs;
     this.dueMs = nowMs + periodMs;
@@ -54,8 +53,8 @@ export class DeviceStates {
   readonly connectorId: string;
   readonly deviceName: string;
   deviceType: string;
-  readonly telemetry = new Map<string, KeyState>();
-  #attributes: Map<string, KeyState> | undefined;
+  readonly #telemetry = new KeyList<KeyState>();
+  #attributes: KeyList<KeyState> | undefined;
   /** Used before this one. */
   older: DeviceStates | undefined = undefined;
   /** Used after this one. */
@@ -68,33 +67,34 @@ export class DeviceStates {
   }
 
   get size(): number {
-    return this.telemetry.size + (this.#attributes?.size ?? 0);
+    return this.#telemetry.size + (this.#attributes?.size ?? 0);
   }
 
   get(kind: KeyKind, key: string): KeyState | undefined {
-    return kind === "telemetry" ? this.telemetry.get(key) : this.#attributes?.get(key);
+    return kind === "telemetry" ? this.#telemetry.get(key) : this.#attributes?.get(key);
   }
 
-  set(kind: KeyKind, key: string, state: KeyState): void {
+  /** The caller has seen that the key is not there. */
+  add(kind: KeyKind, state: KeyState): void {
     if (kind === "telemetry") {
-      this.telemetry.set(key, state);
+      this.#telemetry.add(state);
     } else {
-      this.#attributes ??= new Map();
-      this.#attributes.set(key, state);
+      this.#attributes ??= new KeyList();
+      this.#attributes.add(state);
     }
   }
 
   delete(kind: KeyKind, key: string): void {
-    (kind === "telemetry" ? this.telemetry : this.#attributes)?.delete(key);
+    (kind === "telemetry" ? this.#telemetry : this.#attributes)?.delete(key);
   }
 
-  /** Every key, those first seen first. */
-  *keys(): Generator<readonly [KeyKind, string, KeyState]> {
-    for (const [key, state] of this.telemetry) {
-      yield ["telemetry", key, state];
+  /** Every key, those first seen first. Keys may be deleted meanwhile. */
+  *keys(): Generator<readonly [KeyKind, KeyState]> {
+    for (const state of this.#telemetry.values()) {
+      yield ["telemetry", state];
     }
-    for (const [key, state] of this.#attributes ?? []) {
-      yield ["attributes", key, state];
+    for (const state of this.#attributes?.values() ?? []) {
+      yield ["attributes", state];
     }
   }
 }

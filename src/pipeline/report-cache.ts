@@ -171,7 +171,7 @@ export class ReportCache {
         continue;
       }
       for (const device of devices.values()) {
-        for (const [, , { period }] of device.keys()) {
+        for (const [, { period }] of device.keys()) {
           if (period?.isHeld === true) {
             yield this.#release(period);
           }
@@ -204,9 +204,9 @@ export class ReportCache {
   sweep(nowMs: number): void {
     for (const devices of this.#connectors.values()) {
       for (const device of devices.values()) {
-        for (const [kind, key, state] of device.keys()) {
+        for (const [kind, state] of device.keys()) {
           if (nowMs >= state.expiresMs && state.period?.isHeld !== true) {
-            this.#dropKey(device, kind, key);
+            this.#dropKey(device, kind, state);
           }
         }
         this.#closeIfEmpty(device);
@@ -231,8 +231,8 @@ export class ReportCache {
   }
 
   #create({ device, kind, key }: Sample): KeyState {
-    const state = new KeyState();
-    device.set(kind, key, state);
+    const state = new KeyState(key);
+    device.add(kind, state);
     this.counters.keys += 1;
     return state;
   }
@@ -243,11 +243,11 @@ export class ReportCache {
     outcome: { readonly verdict: Verdict; readonly state: KeyState },
     nowMs: number,
   ): void {
-    const { device, kind, key, strategy } = sample;
+    const { device, kind, strategy } = sample;
     const { verdict, state } = outcome;
     let { period } = state;
     if (period === undefined) {
-      period = new PeriodState({ device, kind, key, state }, nowMs, strategy.reportPeriod);
+      period = new PeriodState({ device, kind, state }, nowMs, strategy.reportPeriod);
       state.period = period;
     } else if (period.periodMs !== strategy.reportPeriod) {
       this.#heap.remove(period);
@@ -298,14 +298,14 @@ export class ReportCache {
   }
 
   #release(period: PeriodState): Report {
-    const { device, kind, key, json, state } = period;
+    const { device, kind, json, state } = period;
     const ts = this.repeats ? undefined : period.ts;
     period.isHeld = false;
     if (!this.repeats) {
       this.#chars -= json.length;
       period.json = "";
     }
-    const { value } = state;
+    const { key, value } = state;
     return { device, kind, key, json, ts, isOutdated: () => state.value !== value };
   }
 
@@ -316,11 +316,11 @@ export class ReportCache {
       if (oldest === undefined || (oldest === current && current.size <= 1)) {
         return;
       }
-      for (const [kind, key, { period }] of oldest.keys()) {
-        if (period?.isHeld === true) {
-          this.#homeless.push(this.#release(period));
+      for (const [kind, state] of oldest.keys()) {
+        if (state.period?.isHeld === true) {
+          this.#homeless.push(this.#release(state.period));
         }
-        this.#dropKey(oldest, kind, key);
+        this.#dropKey(oldest, kind, state);
         this.counters.evicted += 1;
         if (oldest === current) {
           break;
@@ -331,17 +331,13 @@ export class ReportCache {
   }
 
   #dropDevice(device: DeviceStates): void {
-    for (const [kind, key] of device.keys()) {
-      this.#dropKey(device, kind, key);
+    for (const [kind, state] of device.keys()) {
+      this.#dropKey(device, kind, state);
     }
     this.#closeIfEmpty(device);
   }
 
-  #dropKey(device: DeviceStates, kind: KeyKind, key: string): void {
-    const state = device.get(kind, key);
-    if (state === undefined) {
-      return;
-    }
+  #dropKey(device: DeviceStates, kind: KeyKind, state: KeyState): void {
     this.#chars -= textSize(state.value);
     // A call under way may still `undo` it.
     state.value = undefined;
@@ -350,7 +346,7 @@ export class ReportCache {
       this.#chars -= state.period.json.length;
       this.#heap.remove(state.period);
     }
-    device.delete(kind, key);
+    device.delete(kind, state.key);
     this.counters.keys -= 1;
   }
 

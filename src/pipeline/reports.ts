@@ -23,7 +23,7 @@ export const ON_CHANGE = "on-change";
 /** Reason of a value that waited for the end of a period until a newer one took its place. */
 export const REPORT_PERIOD = "report-period";
 
-/** About 40 MB where each key is a number, see the README. */
+/** About 18 MB of numbers under ON_CHANGE, 53 MB with a period each, see the README. */
 const LIMITS: CacheLimits = { keys: 250_000, chars: 16 * 1024 * 1024 };
 /** Most values in one append, so that a report never is more than a few hundred KiB. */
 const MAX_VALUES = 2000;

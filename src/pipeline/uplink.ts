@@ -156,13 +156,15 @@ export class Pipeline implements AsyncDisposable {
     if (encoded.records.length === 0) {
       return { status: "filtered" };
     }
-    const taken = this.#options.sink.tryAppend(encoded.records, (error) => {
+    const { sink, onLost } = this.#options;
+    const undoLost = (error: unknown): void => {
       this.#undo(encoded);
-      this.#options.onLost(error);
-    });
+      onLost(error);
+    };
+    const taken = sink.tryAppend(encoded.records, encoded.passed === undefined ? onLost : undoLost);
     if (!taken) {
       this.#undo(encoded);
-      this.#options.sink.countRejected("overflow", encoded.values);
+      sink.countRejected("overflow", encoded.values);
       return { status: "overflow" };
     }
     this.#confirm(encoded);
