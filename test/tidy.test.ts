@@ -190,6 +190,17 @@ describe("who may import whom", () => {
     );
   });
 
+  test("the shipped examples import tbgw/sdk and packages alone, as an extension does", () => {
+    expectNone(
+      inSources.filter(
+        ({ from, to }) =>
+          from.startsWith("connectors/custom/") &&
+          /^(src|connectors)\//.test(to) &&
+          area(to) !== "connectors/custom",
+      ),
+    );
+  });
+
   test("only the registry names connectors, by lazy import", () => {
     expectNone(
       inSources.filter(

@@ -2,6 +2,7 @@ import { formatPath } from "#sdk/config";
 import type { ConnectorHost } from "#sdk/connector";
 import type { MqttMessage, UplinkConverter } from "#sdk/converter";
 import { errorText } from "#sdk/errors";
+import { toReportStrategy } from "#sdk/report-strategy";
 import { type MqttConfig, mappingsOf } from "./config.ts";
 import type { Mapping } from "./mapping-config.ts";
 import type { MappingRoute, Served } from "./routes.ts";
@@ -55,5 +56,11 @@ async function createRoute(
     shared.set(sharing, created);
   }
   const convert = await created;
-  return { kind, path, filter, convert: (message) => convert(message), counts: true };
+  const strategy = toReportStrategy(mapping.reportStrategy);
+  // What the extension says itself goes before.
+  const convertOne: MappingRoute["convert"] = (message) =>
+    strategy === undefined
+      ? convert(message)
+      : convert(message).map((record) => ({ strategy, ...record }));
+  return { kind, path, filter, convert: convertOne, counts: true };
 }

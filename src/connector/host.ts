@@ -2,9 +2,10 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "#sdk/clock";
 import type { AcceptResult, ConnectorHost, GatewayUplink, Metrics, Uplink } from "#sdk/connector";
-import { ConfigError, InvariantError } from "#sdk/errors";
-import type { Logger, LogLevel } from "#sdk/logger";
+import { InvariantError } from "#sdk/errors";
+import { type Logger, type LogLevel, rateLimited } from "#sdk/logger";
 import type { DeviceData } from "#sdk/model";
+import { createConverters } from "./converters.ts";
 import type { ConnectorSetup, RevocableHost } from "./supervisor.ts";
 
 /** State of a connector's links. */
@@ -53,6 +54,7 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
   };
   const { id, name, type } = setup;
   const log = services.logger(name, setup.logLevel);
+  const metrics = metricsOf(id, services);
   const host: ConnectorHost = {
     id,
     name,
@@ -65,7 +67,7 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
     },
     log,
     clock: services.clock,
-    metrics: metricsOf(id, services),
+    metrics,
     uplink: guarded(services.uplinkOf(setup), guard),
     devices: devicesOf(id, services, guard),
     attributes: {
@@ -76,10 +78,12 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
     },
     gateway: gatewayUplink(services, guard),
     platform: services.platform,
-    converters: {
-      uplink: (converter) => Promise.reject(noConverter(setup, "uplink", converter)),
-      downlink: (converter) => Promise.reject(noConverter(setup, "downlink", converter)),
-    },
+    converters: createConverters({
+      connector: { id, name, type },
+      log,
+      rareLog: rateLimited(log, services.clock),
+      metrics,
+    }),
     setStatus: (status, detail) => {
       guard();
       services.onStatus(id, status, detail);
@@ -162,13 +166,4 @@ function gatewayUplink(services: HostServices, guard: () => void): GatewayUplink
       return services.acceptOwn({ telemetry: [entry] }, signal);
     },
   };
-}
-
-function noConverter(setup: ConnectorSetup, kind: string, converter: string): ConfigError {
-  return new ConfigError(setup.name, [
-    {
-      path: "converter",
-      message: `there is no ${kind} converter named "${converter}" for connectors of type ${setup.type}`,
-    },
-  ]);
 }

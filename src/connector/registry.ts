@@ -1,4 +1,5 @@
 import type { ConnectorSpec } from "#sdk/connector";
+import type { UplinkSpec } from "#sdk/converter";
 import type { StandardSchema, Tag } from "#sdk/standard-schema";
 
 /** A connector definition of any configuration schema. */
@@ -12,4 +13,18 @@ export const connectorTypes: Readonly<
   Record<string, () => Promise<{ readonly default: ConnectorDefinition }>>
 > = {
   mqtt: () => import("../../connectors/mqtt/connector.ts"),
+};
+
+/** An uplink converter of any configuration schema and any input. */
+export type UplinkDefinition = UplinkSpec<StandardSchema, string, "bytes" | "decoded", never> &
+  Tag<"uplink">;
+
+/** The uplink converters inside the program: by the type of the connector that uses them, then by name. Loaded when first used. */
+export const uplinkConverters: Readonly<
+  Record<string, Readonly<Record<string, () => Promise<{ readonly default: UplinkDefinition }>>>>
+> = {
+  mqtt: {
+    CustomMqttUplinkConverter: () =>
+      import("../../connectors/custom/custom-mqtt-uplink-converter.ts"),
+  },
 };

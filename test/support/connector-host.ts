@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createConverters } from "../../src/connector/converters.ts";
 import { type Clock, systemClock } from "../../src/sdk/clock.ts";
 import type { AcceptResult, ConnectorHost } from "../../src/sdk/connector.ts";
 import { encodeJson } from "../../src/sdk/encode.ts";
-import type { LogFields, Logger, LogLevel } from "../../src/sdk/logger.ts";
+import { type LogFields, type Logger, type LogLevel, rateLimited } from "../../src/sdk/logger.ts";
 import type { DeviceData, Json } from "../../src/sdk/model.ts";
 import { until } from "./until.ts";
 
@@ -52,19 +53,26 @@ export class TestHost implements AsyncDisposable {
       this.#dir ??= mkdtempSync(join(tmpdir(), "tbgw-host-"));
       return this.#dir;
     };
+    const {
+      clock = systemClock,
+      id = "0f8fad5b-d9cb-469f-a165-70867728950e",
+      name = "Test connector",
+    } = options;
+    const log = this.#logger();
+    const metrics: ConnectorHost["metrics"] = {
+      count: (counter, by = 1) => add(this.counters, counter, by),
+      rejected: (reason, count = 1) => add(this.rejections, reason, count),
+    };
     this.host = {
-      id: options.id ?? "0f8fad5b-d9cb-469f-a165-70867728950e",
-      name: options.name ?? "Test connector",
+      id,
+      name,
       type: "mqtt",
       get dataDir(): string {
         return makeDir();
       },
-      log: this.#logger(),
-      clock: options.clock ?? systemClock,
-      metrics: {
-        count: (name, by = 1) => add(this.counters, name, by),
-        rejected: (reason, count = 1) => add(this.rejections, reason, count),
-      },
+      log,
+      clock,
+      metrics,
       uplink: {
         accept: (data, signal, acceptOptions) => this.#accept(data, signal, acceptOptions?.urgent),
         tryAccept: (data) => {
@@ -91,10 +99,12 @@ export class TestHost implements AsyncDisposable {
         telemetry: async () => ({ status: "stored" }),
       },
       platform: { connected: true, onChange: () => ({ [Symbol.dispose]: () => undefined }) },
-      converters: {
-        uplink: (name) => Promise.reject(new Error(`there is no converter "${name}"`)),
-        downlink: (name) => Promise.reject(new Error(`there is no converter "${name}"`)),
-      },
+      converters: createConverters({
+        connector: { id, name, type: "mqtt" },
+        log,
+        rareLog: rateLimited(log, clock),
+        metrics,
+      }),
       setStatus: (status, detail) => {
         this.statuses.push({ status, detail });
       },

@@ -3,9 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as v from "valibot";
-import { mappingsOf } from "../../../../connectors/mqtt/config.ts";
+import { createMappings } from "../../../../connectors/mqtt/mappings.ts";
 import { Routes } from "../../../../connectors/mqtt/routes.ts";
-import { createUplink } from "../../../../connectors/mqtt/uplink.ts";
 import { encodeJson } from "../../../../src/sdk/encode.ts";
 import { readJson } from "../../../../src/sdk/json-reader.ts";
 import { epochMs, type Json } from "../../../../src/sdk/model.ts";
@@ -65,21 +64,11 @@ describe.each(readdirSync(root))("%s", (name) => {
 
   test.each(
     expected.messages.map((message, index) => [index, message.note ?? "", message] as const),
-  )("message %i %s", (_index, _note, message) => {
+  )("message %i %s", async (_index, _note, message) => {
     const host = new TestHost({ clock: new FakeClock(RECEIVED_TS) });
-    const { key, list } = mappingsOf(config);
+    const mappings = await createMappings(config, host.host);
     const routes = new Routes({
-      routes: list.flatMap(({ converter, topicFilter, ...rest }, index) =>
-        converter.type === "custom"
-          ? []
-          : {
-              kind: "mapping" as const,
-              path: `${key}[${index}]`,
-              filter: topicFilter,
-              convert: createUplink({ converter, ...rest }),
-              counts: false,
-            },
-      ),
+      routes: mappings.map(({ route }) => route),
       maxPayloadBytes: config.maxPayloadBytes,
       host: host.host,
     });

@@ -1,0 +1,255 @@
+import type { ConnectorHost, Metrics } from "#sdk/connector";
+import type { ConverterContext, UplinkConverter } from "#sdk/converter";
+import { ConfigError, DataError, errorText } from "#sdk/errors";
+import { decodePayload } from "#sdk/json-reader";
+import type { Logger } from "#sdk/logger";
+import { type DeviceData, epochMs } from "#sdk/model";
+import { nearest } from "#sdk/nearest";
+import type { StandardSchema } from "#sdk/standard-schema";
+import { type UplinkDefinition, uplinkConverters } from "./registry.ts";
+
+/** The converters of one type of connector, by name. */
+export type UplinkTable = Readonly<
+  Record<string, () => Promise<{ readonly default: UplinkDefinition }>>
+>;
+
+/** Whom the converters are for, and where they report. */
+export interface ConverterOptions {
+  readonly connector: ConverterContext["connector"];
+  readonly log: Logger;
+  /** For what bad input can cause again and again. */
+  readonly rareLog: Logger;
+  readonly metrics: Metrics;
+  /** Default: the ones inside the program. */
+  readonly uplinks?: UplinkTable;
+}
+
+/** Longest part of an input in the log. */
+const SAMPLE_BYTES = 1024;
+/** Longest device name the platform takes. */
+const MAX_NAME_LENGTH = 255;
+
+/** What `host.converters` is: finds a converter by name, checks its configuration, and keeps its failures from the connector. */
+export function createConverters(options: ConverterOptions): ConnectorHost["converters"] {
+  const { connector } = options;
+  const uplinks = options.uplinks ?? uplinkConverters[connector.type] ?? {};
+  return {
+    uplink: async (name, config) => {
+      const load = Object.hasOwn(uplinks, name) ? uplinks[name] : undefined;
+      if (load === undefined) {
+        throw notFound(connector, { kind: "uplink", name, known: Object.keys(uplinks) });
+      }
+      const { default: definition } = await load();
+      return createUplink(definition, config, options);
+    },
+    downlink: async (name) =>
+      await Promise.reject(notFound(connector, { kind: "downlink", name, known: [] })),
+  };
+}
+
+function createUplink<Raw>(
+  definition: UplinkDefinition,
+  config: unknown,
+  options: ConverterOptions,
+): UplinkConverter<Raw> {
+  const { connector, log } = options;
+  const checked = checkConfig(definition, config, connector.name);
+  const create = (): ReturnType<UplinkDefinition["create"]> => {
+    try {
+      return definition.create(checked, { log, connector });
+    } catch (error) {
+      throw new ConfigError(connector.name, [
+        { path: "converter", message: `${definition.name}: ${errorText(error)}` },
+      ]);
+    }
+  };
+  const convert = create();
+  return (raw) => {
+    const call = new Call(definition.name, options);
+    try {
+      const input = definition.input === "decoded" ? decoded(raw) : raw;
+      // A converter of a type takes what connectors of that type hand on; the two meet by name.
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
+      const result: unknown = convert(input as never, (error) => call.onBadPoint(error));
+      if (result instanceof Promise) {
+        // Nobody waits for it, and its failure must not end the process.
+        result.catch(() => undefined);
+        throw new DataError("A converter must not be asynchronous");
+      }
+      return call.finish(result, raw);
+    } catch (error) {
+      return call.failed(error, raw);
+    }
+  };
+}
+
+/** One call of a converter: what it gave, what it left out, and the account of both. */
+class Call {
+  readonly #name: string;
+  readonly #options: ConverterOptions;
+  #isCounted = false;
+
+  constructor(name: string, options: ConverterOptions) {
+    this.#name = name;
+    this.#options = options;
+  }
+
+  onBadPoint(error: unknown): void {
+    const { metrics, rareLog } = this.#options;
+    this.#isCounted = true;
+    metrics.rejected(error instanceof DataError ? error.reason : "converter-error");
+    rareLog.warn("Value cannot be converted", { converter: this.#name, error });
+  }
+
+  finish(result: unknown, raw: unknown): readonly DeviceData[] {
+    const list: readonly unknown[] = Array.isArray(result) ? result : [result];
+    const records: DeviceData[] = [];
+    for (const one of list) {
+      if (one === null || one === undefined) {
+        continue;
+      }
+      const problem = recordProblem(one);
+      if (problem === undefined && isEmpty(one)) {
+        continue;
+      }
+      if (problem === undefined) {
+        // `recordProblem` has looked at each member that the core reads.
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
+        records.push(withArrival(one as DeviceData, raw));
+      } else {
+        this.failed(new DataError(`The record is invalid: ${problem}`), raw);
+      }
+    }
+    if (records.length === 0 && !this.#isCounted) {
+      this.#options.metrics.rejected("no-value");
+    }
+    return records;
+  }
+
+  failed(error: unknown, raw: unknown): readonly DeviceData[] {
+    const { log, metrics, rareLog } = this.#options;
+    this.#isCounted = true;
+    metrics.rejected("converter-error");
+    rareLog.warn("Converter failed", { converter: this.#name, error });
+    log.debug("Converter failed on this input", { converter: this.#name, input: sampleOf(raw) });
+    return [];
+  }
+}
+
+function checkConfig(definition: UplinkDefinition, config: unknown, file: string): unknown {
+  const schema: StandardSchema = definition.schema;
+  const result = schema["~standard"].validate(config);
+  if (result instanceof Promise) {
+    throw new ConfigError(file, [
+      { path: "converter", message: `${definition.name}: its schema must not be asynchronous` },
+    ]);
+  }
+  if (result.issues !== undefined) {
+    throw new ConfigError(
+      file,
+      result.issues.map(({ message, path = [] }) => ({
+        path: path.map((part) => String(typeof part === "object" ? part.key : part)).join("."),
+        message: `${definition.name}: ${message}`,
+      })),
+    );
+  }
+  return result.value;
+}
+
+/** The payload as its JSON value or text, for converters that want it so. */
+function decoded(raw: unknown): unknown {
+  if (typeof raw === "object" && raw !== null && "payload" in raw) {
+    const { payload } = raw;
+    return payload instanceof Uint8Array ? { ...raw, payload: decodePayload(payload) } : raw;
+  }
+  return raw;
+}
+
+/** A record without any value: the device had nothing to say. */
+function isEmpty(record: unknown): boolean {
+  if (typeof record !== "object" || record === null) {
+    return false;
+  }
+  const telemetry: unknown = Reflect.get(record, "telemetry") ?? [];
+  const attributes: unknown = Reflect.get(record, "attributes") ?? {};
+  const entries: readonly unknown[] = Array.isArray(telemetry) ? telemetry : [telemetry];
+  return (
+    typeof attributes === "object" &&
+    Object.keys(attributes ?? {}).length === 0 &&
+    entries.every((entry) => isObject(entry) && isEmptyObject(Reflect.get(entry, "values")))
+  );
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isEmptyObject(value: unknown): boolean {
+  return isObject(value) && Object.keys(value).length === 0;
+}
+
+/** What is wrong with a record, or `undefined`. Single values are the business of the pipeline. */
+function recordProblem(record: unknown): string | undefined {
+  if (!isObject(record)) {
+    return "it is no object";
+  }
+  const deviceName: unknown = Reflect.get(record, "deviceName");
+  if (typeof deviceName !== "string" || deviceName.trim() === "") {
+    return "deviceName is missing";
+  }
+  if (deviceName.length > MAX_NAME_LENGTH) {
+    return `deviceName has more than ${MAX_NAME_LENGTH} characters`;
+  }
+  const attributes: unknown = Reflect.get(record, "attributes");
+  if (attributes !== undefined && !isObject(attributes)) {
+    return "attributes must be an object";
+  }
+  const telemetry: unknown = Reflect.get(record, "telemetry");
+  return telemetry === undefined ? undefined : telemetryProblem(telemetry);
+}
+
+function telemetryProblem(telemetry: unknown): string | undefined {
+  if (!Array.isArray(telemetry)) {
+    return "telemetry must be a list of { ts?, values }";
+  }
+  for (const entry of telemetry) {
+    if (!isObject(entry) || !isObject(Reflect.get(entry, "values"))) {
+      return "telemetry must be a list of { ts?, values }";
+    }
+    const ts: unknown = Reflect.get(entry, "ts");
+    if (ts !== undefined && !Number.isSafeInteger(ts)) {
+      return "ts must be milliseconds since 1970";
+    }
+  }
+  return undefined;
+}
+
+/** What has no time of its own has that of the arrival of the input, not that of the conversion. */
+function withArrival(record: DeviceData, raw: unknown): DeviceData {
+  const receivedTs: unknown = isObject(raw) ? Reflect.get(raw, "receivedTs") : undefined;
+  if (record.receivedTs !== undefined || typeof receivedTs !== "number") {
+    return record;
+  }
+  return { ...record, receivedTs: epochMs(receivedTs) };
+}
+
+function sampleOf(raw: unknown): string {
+  const payload: unknown = isObject(raw) ? Reflect.get(raw, "payload") : undefined;
+  const bytes =
+    payload instanceof Uint8Array ? payload : Buffer.from(JSON.stringify(raw) ?? String(raw));
+  return Buffer.from(bytes.subarray(0, SAMPLE_BYTES)).toString("base64");
+}
+
+function notFound(
+  connector: ConverterContext["connector"],
+  wanted: { readonly kind: string; readonly name: string; readonly known: readonly string[] },
+): ConfigError {
+  const near = nearest(wanted.name, wanted.known);
+  const hint = near === undefined ? "" : `; did you mean "${near}"?`;
+  return new ConfigError(connector.name, [
+    {
+      path: "converter",
+      message: `there is no ${wanted.kind} converter named "${wanted.name}" for connectors of type ${connector.type}${hint}`,
+    },
+  ]);
+}
