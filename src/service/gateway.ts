@@ -17,20 +17,17 @@ import type { StorageSettings } from "../storage/event-store.ts";
 import type { SessionSettings } from "../thingsboard/settings.ts";
 import { BUILD_MS } from "../version.ts";
 import type { WebSettings } from "../web/server.ts";
-import { AttributeRequests } from "./attribute-requests.ts";
-import { Claims } from "./claims.ts";
+import { Announced } from "./announced.ts";
 import { ConnectorDirectory } from "./connector-directory.ts";
 import { Devices } from "./devices.ts";
+import { DownlinkServices } from "./downlink-services.ts";
 import { Downlinks } from "./downlinks.ts";
 import { LocalViews } from "./local-views.ts";
 import type { ConnectorCounters } from "./metrics.ts";
 import { Observation } from "./observation.ts";
 import { OWN_ATTRIBUTES, OwnAttributes } from "./own-attributes.ts";
 import { PlatformLink } from "./platform-link.ts";
-import { findReboot, thisMachine } from "./reboot.ts";
-import { Rpc, type RpcCounts } from "./rpc.ts";
-import { builtinMethods } from "./rpc-builtin.ts";
-import type { ConfiguredConnector } from "./rpc-gateway.ts";
+import type { RpcCounts } from "./rpc.ts";
 import { openStampClock, type StampClock } from "./stamp-clock.ts";
 import { type GatewayStatus, StatusReader, type UnusableConnectorStatus } from "./status.ts";
 
@@ -51,6 +48,8 @@ export interface GatewaySetup {
   readonly logLevel: LogLevel;
   /** `tbgw.allowReboot`. Default: false. */
   readonly allowReboot?: boolean;
+  /** `thingsboard.syncDevicesSharedAttributesOnConnect`. Default: true. */
+  readonly syncsAttributes?: boolean;
   /** Default: every value goes up. */
   readonly reports?: ReportSettings | undefined;
 }
@@ -89,7 +88,7 @@ export class Gateway implements AsyncDisposable {
   readonly #services: HostServices;
   readonly #connectors: ConnectorSet;
   readonly #directory = new ConnectorDirectory();
-  readonly #rpc: Rpc;
+  readonly #down: DownlinkServices;
   readonly #counters: ConnectorCounters;
   readonly #observation: Observation;
   readonly #views: LocalViews;
@@ -108,6 +107,7 @@ export class Gateway implements AsyncDisposable {
     this.#views = parts.views;
     this.#devices = new Devices((device) => parts.delivery.device(device));
     this.#pipeline = this.#buildPipeline(parts);
+    this.#down = this.#openDownlinks(parts);
     this.#services = this.#buildServices(parts);
     const { clock, onFailure } = options;
     this.#connectors = new ConnectorSet({
@@ -124,7 +124,6 @@ export class Gateway implements AsyncDisposable {
       onEnded: ({ id }) => this.#pipeline.forget(id),
       onFailure,
     });
-    this.#rpc = this.#openRpc(parts);
     this.#status = this.#buildStatus();
   }
 
@@ -132,6 +131,7 @@ export class Gateway implements AsyncDisposable {
   static async start(setup: GatewaySetup, options: GatewayOptions): Promise<Gateway> {
     const { clock, sink, onFailure } = options;
     const platform = new PlatformLink();
+    const announced = new Announced(platform);
     const log = createLogger({ source: "service", level: setup.logLevel, clock, sink });
     const downlinks = new Downlinks(log);
     const observation = new Observation(clock);
@@ -158,6 +158,7 @@ export class Gateway implements AsyncDisposable {
           observation.downlink(topic);
           downlinks.receive(topic, payload);
         },
+        onAnnounced: (deviceName) => announced.add(deviceName),
         onFailure,
       },
     ).catch(async (error: unknown) => {
@@ -165,12 +166,10 @@ export class Gateway implements AsyncDisposable {
       await views[Symbol.asyncDispose]();
       throw error;
     });
-    const attributes = new AttributeRequests(clock, delivery, downlinks);
     const own = new OwnAttributes({ clock, log, publisher: delivery, platform });
     downlinks.on(OWN_ATTRIBUTES, (payload, match) => own.receive(match?.[0] ?? "", payload));
-    const claims = new Claims(delivery, platform);
     const shown = { observation, views };
-    const made = { downlinks, delivery, stamps, platform, attributes, claims, own, ...shown };
+    const made = { downlinks, delivery, stamps, platform, announced, own, ...shown };
     const gateway = new Gateway(setup, options, made);
     gateway.#startConnectors();
     await views.show(gateway.#status);
@@ -184,7 +183,7 @@ export class Gateway implements AsyncDisposable {
 
   /** Calls of the platform since the start. */
   get rpc(): RpcCounts {
-    return this.#rpc.counts;
+    return this.#down.rpcCounts;
   }
 
   /** Stops the connectors, drains, commits, disconnects. Resolves within 10 s. */
@@ -198,7 +197,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   async #stopOnce(): Promise<void> {
-    await this.#rpc[Symbol.asyncDispose]();
+    await this.#down[Symbol.asyncDispose]();
     await this.#connectors[Symbol.asyncDispose]();
     await this.#pipeline[Symbol.asyncDispose]();
     this.#own[Symbol.dispose]();
@@ -248,36 +247,23 @@ export class Gateway implements AsyncDisposable {
     });
   }
 
-  #openRpc(parts: GatewayParts): Rpc {
-    const { allowReboot = false, dataDir } = this.#setup;
+  #openDownlinks(parts: GatewayParts): DownlinkServices {
+    const { allowReboot = false, dataDir, syncsAttributes = true } = this.#setup;
     const { clock, onRestart } = this.#options;
-    const configured = (): readonly ConfiguredConnector[] => this.#connectors.setups;
-    const methods = builtinMethods({
+    return new DownlinkServices({
+      ...parts,
       clock,
       log: this.#log,
       dataDir,
-      connectors: configured,
-      devices: this.#devices,
-      countersOf: (id) => this.#counters.of(id),
-      allowReboot,
-      restart: onRestart,
-      findReboot: () => findReboot(thisMachine()),
-      deviceRemoved: (name) => {
-        this.#rpc.forget(name);
-        this.#pipeline.forgetDevice(name);
-      },
-    });
-    return new Rpc({
-      clock,
-      log: this.#log,
       publisher: parts.delivery,
-      platform: parts.platform,
-      downlinks: parts.downlinks,
       devices: this.#devices,
       directory: this.#directory,
-      count: (id, name, by) => this.#counters.count(id, name, by),
-      configured,
-      methods,
+      counters: this.#counters,
+      configured: () => this.#connectors.setups,
+      allowReboot,
+      syncsAttributes,
+      restart: onRestart,
+      deviceRemoved: (name) => this.#pipeline.forgetDevice(name),
     });
   }
 
@@ -321,8 +307,8 @@ export class Gateway implements AsyncDisposable {
       count: (connectorId, name, by) => this.#counters.count(connectorId, name, by),
       devices: this.#devices,
       deviceFailed: (deviceName, error) => this.#observation.health.failed(deviceName, error),
-      attributes: parts.attributes,
-      claim: (deviceName, claim) => parts.claims.claim(deviceName, claim),
+      attributes: this.#down.attributes,
+      claim: this.#down.claim,
       platform: parts.platform,
       logger: (source, level) => this.#logger(source, level),
       onStatus: (connectorId, status, detail) => {
@@ -338,8 +324,7 @@ interface GatewayParts {
   readonly delivery: DeliveryClient;
   readonly stamps: StampClock;
   readonly platform: PlatformLink;
-  readonly attributes: AttributeRequests;
-  readonly claims: Claims;
+  readonly announced: Announced;
   readonly own: OwnAttributes;
   readonly observation: Observation;
   readonly views: LocalViews;

@@ -39,6 +39,7 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
     web: web.enabled ? { host: web.host, port: web.port } : undefined,
     logLevel,
     allowReboot,
+    syncsAttributes: configuration.gateway.thingsboard.syncDevicesSharedAttributesOnConnect,
     reports: reportSettings(configuration),
   };
 }

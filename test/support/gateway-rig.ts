@@ -25,6 +25,8 @@ export interface PlantSpec {
       | "rpcTimeoutMs"
     >
   >;
+  /** Gets what ends the instance that runs as a failure. */
+  readonly untilFailed?: (fail: (error: Error) => void) => void;
   /** Called with the host of each instance. */
   readonly created?: (host: ConnectorHost) => void;
 }
@@ -54,7 +56,8 @@ export function plant(spec: PlantSpec): ConnectorSetup {
             for (const device of devices) {
               await host.devices.connect(device, "machine");
             }
-            const { promise, resolve } = Promise.withResolvers<void>();
+            const { promise, resolve, reject } = Promise.withResolvers<void>();
+            spec.untilFailed?.(reject);
             signal.addEventListener("abort", () => resolve(), { once: true });
             await promise;
           },
