@@ -1,7 +1,7 @@
 import type { EncodedRecord } from "#sdk/batch";
 import type { Clock } from "#sdk/clock";
 import { errorText, RejectedError, TransientError } from "#sdk/errors";
-import { createLogger, type Logger, type LogSink } from "#sdk/logger";
+import { createLogger, type Logger, type LogLevel, type LogSink } from "#sdk/logger";
 import { unsentError } from "#sdk/unsent";
 import type { StorageSettings } from "../storage/event-store.ts";
 import { Batcher, type OutgoingBatch } from "./batcher.ts";
@@ -21,6 +21,8 @@ import { DeliveryThread, type ThreadStarter } from "./thread.ts";
 const SETTLE_MS = 3000;
 /** How much longer than its drain a stop may take before the thread is ended the hard way. */
 const STOP_GRACE_MS = 4000;
+/** Every server takes this much; until it has told more. */
+const SMALLEST_PAYLOAD = 4096;
 /** A thread that fails again within this time is not started a third time. */
 const FAILED_AGAIN_MS = 60_000;
 
@@ -67,6 +69,8 @@ export class DeliveryClient implements AsyncDisposable {
   readonly #replies = new Map<number, PromiseWithResolvers<void>>();
   readonly #reports = new Map<number, PromiseWithResolvers<DeliveryReport>>();
   #thread: DeliveryThread;
+  #logLevel: LogLevel;
+  #payloadLimit = SMALLEST_PAYLOAD;
   #nextId = 1;
   #restarts = 0;
   #restarting = false;
@@ -78,7 +82,8 @@ export class DeliveryClient implements AsyncDisposable {
     this.#setup = setup;
     this.#options = options;
     const { clock, sink } = options;
-    this.#log = createLogger({ source: "delivery", level: setup.logLevel, clock, sink });
+    this.#logLevel = setup.logLevel;
+    this.#log = createLogger({ source: "delivery", level: () => this.#logLevel, clock, sink });
     this.#batcher = new Batcher(clock, (id, batch) => {
       this.#unanswered.set(id, batch);
       if (!this.#restarting) {
@@ -100,6 +105,19 @@ export class DeliveryClient implements AsyncDisposable {
       throw error;
     }
     return client;
+  }
+
+  /** Largest payload of one publish in bytes, as the platform wants it. */
+  get payloadLimit(): number {
+    return this.#payloadLimit;
+  }
+
+  /** From which level on the thread logs; also the one after it. */
+  set logLevel(level: LogLevel) {
+    this.#logLevel = level;
+    if (this.#failure === undefined && this.#stopping === undefined && !this.#restarting) {
+      this.#thread.post({ type: "log-level", level });
+    }
   }
 
   /** How often the thread was replaced. */
@@ -158,6 +176,13 @@ export class DeliveryClient implements AsyncDisposable {
    */
   async publish(topic: string, payload: string, withinMs?: number): Promise<void> {
     await this.#ask((id) => ({ type: "publish", id, topic, payload, withinMs }));
+  }
+
+  /**
+   * As `publish`, for what is not urgent: refused (`isUnsent`) unless it can go at once and nothing else has to wait for it.
+   */
+  async publishInBackground(topic: string, payload: string): Promise<void> {
+    await this.#ask((id) => ({ type: "publish", id, topic, payload, background: true }));
   }
 
   /**
@@ -269,7 +294,11 @@ export class DeliveryClient implements AsyncDisposable {
   async #restart(): Promise<void> {
     await this.#thread.end();
     this.#thread = this.#startThread();
-    await this.#thread.open({ ...this.#setup, heartbeat: this.#memory });
+    await this.#thread.open({
+      ...this.#setup,
+      logLevel: this.#logLevel,
+      heartbeat: this.#memory,
+    });
     this.#restarting = false;
     for (const device of this.#devices.values()) {
       this.#thread.post({ type: "device", ...device });
@@ -316,6 +345,7 @@ export class DeliveryClient implements AsyncDisposable {
   }
 
   #takeReport(id: number | undefined, report: DeliveryReport): void {
+    this.#payloadLimit = report.link.payloadLimit ?? this.#payloadLimit;
     this.#options.onReport?.(report);
     if (id !== undefined) {
       this.#reports.get(id)?.resolve(report);

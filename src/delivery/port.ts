@@ -51,6 +51,14 @@ export interface PublishRequest {
   readonly payload: string;
   /** Milliseconds after which it is not sent any more. */
   readonly withinMs?: number | undefined;
+  /** Refused at once unless it can go without anybody else having to wait for it. */
+  readonly background?: boolean;
+}
+
+/** Takes over from which level on the thread logs. */
+export interface LogLevelRequest {
+  readonly type: "log-level";
+  readonly level: LogLevel;
 }
 
 /**
@@ -93,6 +101,7 @@ export type ToDelivery =
   | PublishRequest
   | SwapRequest
   | StorageRequest
+  | LogLevelRequest
   | ReportRequest
   | StopRequest;
 
@@ -124,6 +133,8 @@ export interface LinkState {
   readonly protocol: "5" | "3.1.1" | undefined;
   /** Epoch milliseconds of the next attempt to connect, while one is waited for. */
   readonly retryAt?: number | undefined;
+  /** Largest payload of one publish in bytes; `undefined` before there is a session. */
+  readonly payloadLimit?: number | undefined;
 }
 
 /** Values a second, over the last minute or since the thread was started. */

@@ -25,7 +25,7 @@ export function deliveryReport(
   return {
     store: store.stats(),
     rates: store.rates(),
-    link: linkState(uplink?.session.state),
+    link: linkState(uplink?.session),
     sender: { recordsRead, ...(uplink === undefined ? NOT_SENDING : sent(uplink)) },
     watchdog: { ...watchdog },
   };
@@ -49,12 +49,14 @@ function sent(uplink: {
   };
 }
 
-function linkState(state: Session["state"] | undefined): LinkState {
+function linkState(session: Session | undefined): LinkState {
+  const state = session?.state;
   return {
     state: state?.link ?? "stopped",
     detail: state?.detail,
     host: state?.host,
     protocol: state?.protocol,
     retryAt: state?.retryAt,
+    payloadLimit: session?.payloadLimit,
   };
 }

@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import { systemClock } from "#sdk/clock";
 import { InvariantError, RejectedError, TransientError } from "#sdk/errors";
-import { createLogger, type Logger, type LogLevel } from "#sdk/logger";
+import { createLogger, type Logger, type LogLevel, type LogRecord } from "#sdk/logger";
 import { unsentError } from "#sdk/unsent";
 import type { EventStore } from "../storage/event-store.ts";
 import { openEventStore } from "../storage/open.ts";
@@ -45,6 +45,7 @@ interface Parts {
 }
 
 let parts: Parts | undefined;
+let logLevel: LogLevel = "info";
 let reportTimer: Disposable | undefined;
 let heartMonitor: HeartMonitor | undefined;
 /** Devices that are there, by name: told to each new sender. */
@@ -54,13 +55,15 @@ function post(message: FromDelivery): void {
   parentPort?.postMessage(message);
 }
 
-function logger(source: string, level: LogLevel): Logger {
-  return createLogger({ source, level, clock, sink: (record) => post({ type: "log", record }) });
+function logger(source: string): Logger {
+  const sink = (record: LogRecord): void => post({ type: "log", record });
+  return createLogger({ source, level: () => logLevel, clock, sink });
 }
 
 async function open(request: OpenRequest): Promise<void> {
-  const { dataDir, storage, logLevel } = request;
-  const storeLog = logger("storage", logLevel);
+  const { dataDir, storage } = request;
+  logLevel = request.logLevel;
+  const storeLog = logger("storage");
   const deps = { clock, log: storeLog, dataDir };
   const opened = await openEventStore(storage, deps);
   const changeable = new ChangeableStore(opened, storage, (before, change, signal) =>
@@ -73,7 +76,7 @@ async function open(request: OpenRequest): Promise<void> {
     life.signal,
   );
   heartMonitor = new HeartMonitor(request.heartbeat, clock, (at) => endHungProcess(store, at));
-  const uplinks = openUplinks(store, dataDir, logger("tb_connection", logLevel));
+  const uplinks = openUplinks(store, dataDir, logger("tb_connection"));
   parts = { changeable, store, uplinks };
   if (request.session !== undefined) {
     uplinks.start(request.session);
@@ -152,7 +155,7 @@ async function publish({ uplinks }: Parts, request: PublishRequest): Promise<voi
   if (uplink === undefined) {
     throw unsentError("Cannot publish: there is no session with the platform yet");
   }
-  const { withinMs } = request;
+  const { topic, payload, withinMs, background = false } = request;
   const late = new AbortController();
   using _timer =
     withinMs === undefined
@@ -165,7 +168,7 @@ async function publish({ uplinks }: Parts, request: PublishRequest): Promise<voi
       reason: "too-large",
     });
   }
-  const code = await uplink.session.publish(request.topic, request.payload, late.signal);
+  const code = await uplink.session.publish(topic, payload, late.signal, { background });
   if (code >= 0x80) {
     throw new RejectedError(`The platform refused a message to ${request.topic}`, {
       reason: `code-0x${code.toString(16)}`,
@@ -237,6 +240,10 @@ async function handle(message: ToDelivery): Promise<void> {
   }
   if (message.type === "stop") {
     await stop(message);
+    return;
+  }
+  if (message.type === "log-level") {
+    logLevel = message.level;
     return;
   }
   if (parts === undefined) {

@@ -7,6 +7,18 @@ export type LogFields = Readonly<Record<string, unknown>>;
 /** Levels from the most to the least talkative; `none` is off. */
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "none";
 
+/**
+ * The logger a line goes through, by the names of the logging configuration: a part of the gateway, a connector, or the
+ * conversion of a connector's data.
+ */
+export type LogChannel =
+  | "service"
+  | "tb_connection"
+  | "storage"
+  | "extension"
+  | "connector"
+  | "converter";
+
 /** A constant sentence; the facts, and an `error`, go into `fields`. */
 export interface Logger {
   trace(message: string, fields?: LogFields): void;
@@ -23,6 +35,10 @@ export interface LogRecord {
   readonly level: Exclude<LogLevel, "none">;
   /** Who speaks: `service`, `storage`, `tb_connection`, or a connector's name. */
   readonly source: string;
+  /** Absent: a part of the gateway, which `source` names. */
+  readonly channel?: LogChannel;
+  /** Protocol of the connector that speaks. */
+  readonly connectorType?: string;
   readonly message: string;
   readonly fields: LogFields;
 }
@@ -44,24 +60,39 @@ export function isLogged(level: Exclude<LogLevel, "none">, threshold: LogLevel):
   return RANKS[level] >= RANKS[threshold];
 }
 
+/** The more talkative of two levels. */
+export function mostTalkative(one: LogLevel, other: LogLevel): LogLevel {
+  return RANKS[one] < RANKS[other] ? one : other;
+}
+
 /** What a logger is made from. */
 export interface LoggerOptions {
   readonly source: string;
-  readonly level: LogLevel;
+  readonly channel?: LogChannel;
+  readonly connectorType?: string;
+  /** A function is asked for each line, so that a level may change while the logger is in use. */
+  readonly level: LogLevel | (() => LogLevel);
   readonly clock: Pick<Clock, "now">;
   readonly sink: LogSink;
 }
 
 /** A logger that turns each line into a plain record: errors become text, so that a record can cross a thread. */
 export function createLogger(options: LoggerOptions): Logger {
+  const { channel, connectorType } = options;
+  const origin = {
+    ...(channel === undefined ? {} : { channel }),
+    ...(connectorType === undefined ? {} : { connectorType }),
+  };
   const write = (
     level: Exclude<LogLevel, "none">,
     message: string,
     fields: LogFields = {},
   ): void => {
-    if (isLogged(level, options.level)) {
+    const threshold = typeof options.level === "function" ? options.level() : options.level;
+    if (isLogged(level, threshold)) {
       const { clock, source } = options;
-      options.sink({ ts: clock.now(), level, source, message, fields: plainFields(fields) });
+      const plain = plainFields(fields);
+      options.sink({ ts: clock.now(), level, source, ...origin, message, fields: plain });
     }
   };
   return {

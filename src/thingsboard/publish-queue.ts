@@ -15,6 +15,12 @@ export interface Waiting {
   readonly delivery: Delivery;
 }
 
+/** How a publish goes. */
+export interface PublishOptions {
+  /** Refused at once unless it can go at this moment and leaves enough of the limits for others. */
+  readonly background?: boolean;
+}
+
 /** One that has not been published yet. */
 interface Queued extends Waiting {
   /** The link has ended before it was published. */
@@ -51,7 +57,12 @@ export class PublishQueue {
    * Resolves with the reason code of the PUBACK (0 under 3.1.1), also a refusing one. @throws TransientError when not connected or too
    * much waits (`isUnsent`, also when the link is lost while it waits), and when the link is lost before the PUBACK.
    */
-  publish(topic: string, payload: string | Uint8Array, signal: AbortSignal): Promise<number> {
+  publish(
+    topic: string,
+    payload: string | Uint8Array,
+    signal: AbortSignal,
+    options: PublishOptions = {},
+  ): Promise<number> {
     if (signal.aborted) {
       return Promise.reject(signal.reason);
     }
@@ -74,6 +85,9 @@ export class PublishQueue {
     };
     if (!this.#host.isOpen() || this.#waiting.length >= MAX_WAITING) {
       return Promise.reject(unsentError("Cannot publish: the platform is not connected"));
+    }
+    if (options.background === true && !this.#isIdleFor(topic, payload)) {
+      return Promise.reject(unsentError("Cannot publish: the limits are needed for data"));
     }
     const unsent = (): void => {
       settle();
@@ -108,5 +122,11 @@ export class PublishQueue {
     for (const { unsent } of waiting) {
       unsent();
     }
+  }
+
+  /** Whether a message could go at once, and others after it without having to wait for the limits. */
+  #isIdleFor(topic: string, payload: string | Uint8Array): boolean {
+    const { hasRoom, rates } = this.#host;
+    return this.#waiting.length === 0 && hasRoom() && rates.hasPlentyFor(topic, payload);
   }
 }

@@ -7,6 +7,9 @@ import { GATEWAY_DISCONNECT, isDataTopic, isGatewayTopic } from "./topics.ts";
 /** Regular messages of the own device that opening a session costs: the session itself and two subscriptions that count. */
 const SESSION_COST = 3;
 
+/** What is not urgent leaves the limits alone unless they allow this many of its kind. */
+const PLENTY = 4;
+
 /** Reason in a `v1/gateway/disconnect` notice: message rate too high. */
 const RATE_TOO_HIGH = 150;
 
@@ -61,6 +64,17 @@ export class Rates {
     return isDataTopic(topic)
       ? meter.delayMs({ messages: 1, points: pointsIn(payload) })
       : meter.regular.delayMs(1);
+  }
+
+  /** Whether the limits would allow several such messages at this moment; full windows are enough for one that fits into them. */
+  hasPlentyFor(topic: string, payload: string | Uint8Array): boolean {
+    const meter = this.#meter(topic);
+    if (!isDataTopic(topic)) {
+      return meter.regular.delayMs(PLENTY) === 0;
+    }
+    const points = pointsIn(payload);
+    const fits = points <= meter.largest.points;
+    return fits && meter.delayMs({ messages: PLENTY, points: PLENTY * points }) === 0;
   }
 
   /** Pays for such a message. */

@@ -10,7 +10,7 @@ import { Dialer } from "./dialer.ts";
 import { DEFAULT_LIMITS, type SessionLimits } from "./limits.ts";
 import type { LinkEnd, MqttLink } from "./link.ts";
 import type { Delivery } from "./outstanding.ts";
-import { PublishQueue, type Waiting } from "./publish-queue.ts";
+import { type PublishOptions, PublishQueue, type Waiting } from "./publish-queue.ts";
 import { Rates } from "./rates.ts";
 import { endError, type LinkState, type SessionState, stateAfter } from "./session-state.ts";
 import type { SessionSettings } from "./settings.ts";
@@ -181,10 +181,15 @@ export class Session {
 
   /**
    * Publishes with QoS 1 ahead of everything that has not been sent, within the limits; resolves with the reason code of the
-   * PUBACK (0 under 3.1.1), also a refusing one. @throws TransientError when not connected, the link is lost or too much waits.
+   * PUBACK (0 under 3.1.1), also a refusing one. @throws TransientError as `PublishQueue.publish`.
    */
-  publish(topic: string, payload: string | Uint8Array, signal: AbortSignal): Promise<number> {
-    return this.#queue.publish(topic, payload, signal);
+  publish(
+    topic: string,
+    payload: string | Uint8Array,
+    signal: AbortSignal,
+    options: PublishOptions = {},
+  ): Promise<number> {
+    return this.#queue.publish(topic, payload, signal, options);
   }
 
   /** Connects and stays connected until `signal` aborts; then sends DISCONNECT and rejects with its reason. */
