@@ -13,7 +13,8 @@ function readmes(): readonly string[] {
   const connectors = readdirSync(join(root, "connectors")).map((name) =>
     join(root, "connectors", name, "README.md"),
   );
-  return [join(root, "README.md"), join(root, "src", "config", "README.md"), ...connectors];
+  const areas = ["config", "logging"].map((name) => join(root, "src", name, "README.md"));
+  return [join(root, "README.md"), ...areas, ...connectors];
 }
 
 async function main(checkOnly: boolean): Promise<number> {

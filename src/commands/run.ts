@@ -1,12 +1,11 @@
 import { defineCommand } from "citty";
-import { loadConfiguration } from "../config/load.ts";
+import { type LoadedConfiguration, loadConfiguration } from "../config/load.ts";
 import { connectorTypes } from "../connector/registry.ts";
-import { redactingSink } from "../logging/redact.ts";
-import { streamSink } from "../logging/stdout.ts";
+import { LogSettings } from "../logging/settings.ts";
 import { startAgain } from "../platform/exec.ts";
 import { systemClock } from "../sdk/clock.ts";
 import { errorText } from "../sdk/errors.ts";
-import { createLogger, type Logger, type LogLevel } from "../sdk/logger.ts";
+import type { Logger, LogLevel } from "../sdk/logger.ts";
 import { Gateway } from "../service/gateway.ts";
 import { gatewaySetup } from "../service/setup.ts";
 import { aborted, StopSignal } from "../service/signals.ts";
@@ -29,7 +28,7 @@ export const runCommand = defineCommand({
     "log-level": { type: "string", description: `One of ${LEVELS.join(", ")}`, valueHint: "LEVEL" },
   },
   run: async ({ args }) => {
-    const logLevel = levelOf(args["log-level"] ?? "info");
+    const logLevel = args["log-level"] === undefined ? undefined : levelOf(args["log-level"]);
     return await runGateway({ configDir: args.config, dataDir: args.data, logLevel });
   },
 });
@@ -37,7 +36,8 @@ export const runCommand = defineCommand({
 interface RunOptions {
   readonly configDir: string | undefined;
   readonly dataDir: string | undefined;
-  readonly logLevel: LogLevel;
+  /** Goes before the levels in the files. */
+  readonly logLevel: LogLevel | undefined;
 }
 
 function levelOf(text: string): LogLevel {
@@ -61,8 +61,8 @@ async function runGateway(options: RunOptions): Promise<number> {
     cwd: process.cwd(),
     connectorTypes,
   });
-  const sink = redactingSink(streamSink(process.stdout), configuration.secrets);
-  const log = createLogger({ source: "service", level: options.logLevel, clock, sink });
+  await using logs = openLogs(configuration, options.logLevel);
+  const log = logs.logger("service");
   process.on("unhandledRejection", (error) => {
     log.error("An error was not handled: please report it", { error: errorText(error) });
   });
@@ -78,9 +78,10 @@ async function runGateway(options: RunOptions): Promise<number> {
     );
   }
   log.info("Gateway starts", { version: VERSION, configDir: configuration.configDir });
-  const gateway = await Gateway.start(gatewaySetup(configuration, options.logLevel), {
+  const gateway = await Gateway.start(gatewaySetup(configuration, options.logLevel ?? "info"), {
     clock,
-    sink,
+    sink: logs.sink,
+    logs,
     onFailure: (error) => failed.abort(error),
     onRestart: () => restart.abort("restart"),
   });
@@ -92,14 +93,31 @@ async function runGateway(options: RunOptions): Promise<number> {
   }
   await gateway.stop();
   if (restart.signal.aborted && !stop.signal.aborted && !failed.signal.aborted) {
+    log.info("Gateway starts again");
+    await logs.flush();
     return await restartProcess(log);
   }
   return failed.signal.aborted ? 1 : 0;
 }
 
+/** Log files and standard output as the configuration wants them; `level` goes before its levels. */
+function openLogs(configuration: LoadedConfiguration, level: LogLevel | undefined): LogSettings {
+  const { dataDir, gateway, logs, logsDir, secrets } = configuration;
+  return new LogSettings({
+    clock: systemClock,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    level,
+    ...logs,
+    dataDir,
+    logsDir,
+    maxTotalBytes: gateway.tbgw.logs.maxTotalBytes,
+    secrets,
+  });
+}
+
 /** Does not return, unless the program cannot be started again: exit code 1, for the supervisor to do it. */
 async function restartProcess(log: Logger): Promise<number> {
-  log.info("Gateway starts again");
   await print(""); // What was written must not be cut short.
   try {
     return startAgain();

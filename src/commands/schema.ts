@@ -40,7 +40,8 @@ export const schemaCommand = defineCommand({
     file: {
       type: "positional",
       required: false,
-      description: "gateway, statistics, filter, connector, or a connector type; without it all",
+      description:
+        "gateway, statistics, filter, logs, connector, or a connector type; without it all",
     },
   },
   run: async ({ args }) => {

@@ -172,7 +172,10 @@ function collectRows(schema: AnnotatedSchema, path: string, rows: OptionRow[]): 
 
 function collectInner(field: AnnotatedSchema, path: string, rows: OptionRow[]): void {
   collectRows(field, path, rows);
-  const { items, anyOf } = field;
+  const { items, anyOf, additionalProperties } = field;
+  if (typeof additionalProperties === "object") {
+    collectInner(additionalProperties, `${path}.*`, rows);
+  }
   if (typeof items === "object" && !Array.isArray(items)) {
     collectInner(items, `${path}[]`, rows);
   }

@@ -2,12 +2,13 @@ import type * as v from "valibot";
 import type { ConnectorTypes } from "./connectors.ts";
 import { deviceFilter } from "./device-filter.ts";
 import { connectorRoot, gatewayConfig } from "./gateway.ts";
+import { logsConfig } from "./logs.ts";
 import { isSchema } from "./references.ts";
 import { statisticsCommands } from "./statistics.ts";
 
 /** A kind of configuration file. */
 export interface FileKind {
-  /** `gateway`, `statistics`, `filter`, `connector` for what all connector files share, or a connector type. */
+  /** `gateway`, `statistics`, `filter`, `logs`, `connector` for what all connector files share, or a connector type. */
   readonly name: string;
   /** One line about the file. */
   readonly title: string;
@@ -24,6 +25,7 @@ export async function fileKinds(connectorTypes: ConnectorTypes): Promise<readonl
       schema: statisticsCommands,
     },
     { name: "filter", title: "Device filter", schema: deviceFilter },
+    { name: "logs", title: "logs.json, the loggers", schema: logsConfig },
     { name: "connector", title: "Keys of every connector file", schema: connectorRoot },
   ];
   for (const [type, load] of Object.entries(connectorTypes)) {

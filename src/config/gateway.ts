@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { entries, field, optional, required } from "#sdk/config";
 import { reportStrategy } from "#sdk/report-strategy";
+import { DEFAULT_TOTAL_BYTES } from "../logging/log-budget.ts";
 import { provisioning } from "./provisioning.ts";
 import { gatewayStrategy } from "./report-strategy.ts";
 import { security } from "./security.ts";
@@ -170,6 +171,13 @@ const web = v.looseObject({
   port: field(port, 9464, { doc: "Port to listen on.", reference: true }),
 });
 
+const logs = v.looseObject({
+  maxTotalBytes: field(whole(2 ** 20), DEFAULT_TOTAL_BYTES, {
+    doc: "What all log files together may take. The oldest that were put aside are removed beyond it, and a file is put aside early before it takes too large a share.",
+    unit: "bytes",
+  }),
+});
+
 const own = v.looseObject({
   allowRemoteShell: field(v.boolean(), false, {
     doc: "Lets the platform run shell commands, if `thingsboard.remoteShell` is on too.",
@@ -179,6 +187,7 @@ const own = v.looseObject({
   }),
   allowReboot: field(v.boolean(), false, { doc: "Lets the platform reboot the machine." }),
   web: field(web, {}, { doc: "The local web server." }),
+  logs: field(logs, {}, { doc: "The log files that `logs.json` names." }),
   repeatTimestamp: field(v.picklist(["sample", "sent"]), "sample", {
     doc: "Timestamp of a value that a report period repeats: when it was measured, or when it is sent, as the Python gateway does.",
   }),

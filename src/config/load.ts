@@ -25,7 +25,7 @@ import { compareIssues, ENVIRONMENT, type FileIssue, located } from "./issue.ts"
 import { resolveReferences } from "./references.ts";
 import { toGatewayStrategy } from "./report-strategy.ts";
 import { type Connection, toLimits, toRates } from "./session.ts";
-import { loadSideFiles } from "./side-files.ts";
+import { type LogsFile, loadSideFiles } from "./side-files.ts";
 import type { StatisticsCommand } from "./statistics.ts";
 import { type LeftBehind, toStoragePlan } from "./storage.ts";
 import { fileIssue, type Overlay, readDocument } from "./text-file.ts";
@@ -70,6 +70,8 @@ export interface LoadedConfiguration {
   /** `undefined`: no filter. */
   readonly deviceFilter: DeviceFilterRules | undefined;
   readonly statisticsCommands: readonly StatisticsCommand[];
+  /** What `logs.json` says. */
+  readonly logs: LogsFile;
   /** Directory for all log files, from `TB_GW_LOGS_PATH`. */
   readonly logsDir: string | undefined;
   readonly connectors: readonly LoadedConnector[];
@@ -248,6 +250,7 @@ function assemble(
     limitPercentage: overrides.limitPercentage,
     deviceFilter: side.deviceFilter,
     statisticsCommands: side.statisticsCommands,
+    logs: side.logs,
     logsDir: overrides.logsDir,
     connectors: loaded.connectors,
     secrets: [...new Set([...main.secrets, ...loaded.secrets])].filter((text) => text !== ""),

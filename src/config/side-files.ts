@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type * as v from "valibot";
 import { parseConfig } from "#sdk/config";
@@ -5,6 +6,7 @@ import { type DeviceFilterRules, deviceFilter } from "./device-filter.ts";
 import { deepFreeze } from "./freeze.ts";
 import type { GatewayConfig } from "./gateway.ts";
 import { type FileIssue, located } from "./issue.ts";
+import { type LogsPlan, planLogs } from "./logs.ts";
 import { type StatisticsCommand, statisticsCommands } from "./statistics.ts";
 import { readDocument } from "./text-file.ts";
 
@@ -13,10 +15,22 @@ export interface SideFiles {
   /** `undefined`: no filter. */
   readonly deviceFilter: DeviceFilterRules | undefined;
   readonly statisticsCommands: readonly StatisticsCommand[];
+  readonly logs: LogsFile;
   readonly issues: readonly FileIssue[];
 }
 
-/** Loads the device filter and the custom statistics, where they are switched on. Never throws. */
+/** What `logs.json` beside the main file comes to. */
+export interface LogsFile {
+  /** `undefined`: everything goes to standard output. */
+  readonly plan: LogsPlan | undefined;
+  /** In words: why there is no plan. */
+  readonly problem: string | undefined;
+}
+
+/** The file with the loggers. */
+const LOGS_FILE = "logs.json";
+
+/** Loads the device filter and the custom statistics, where they are switched on, and the loggers. Never throws. */
 export function loadSideFiles(gateway: GatewayConfig, configDir: string): SideFiles {
   const { deviceFiltering, statistics } = gateway.thingsboard;
   const issues: FileIssue[] = [];
@@ -40,8 +54,25 @@ export function loadSideFiles(gateway: GatewayConfig, configDir: string): SideFi
   return {
     deviceFilter: deepFreeze(filter),
     statisticsCommands: deepFreeze(commands ?? []),
+    logs: loadLogs(resolve(configDir, LOGS_FILE), issues),
     issues,
   };
+}
+
+/** A missing file is no mistake: lines go to standard output then. */
+function loadLogs(file: string, issues: FileIssue[]): LogsFile {
+  if (!existsSync(file)) {
+    return { plan: undefined, problem: "the file is missing" };
+  }
+  const { document, issues: textual } = readDocument(file);
+  issues.push(...textual);
+  if (document?.value === undefined) {
+    return { plan: undefined, problem: textual[0]?.message ?? "the file is empty" };
+  }
+  const planned = planLogs(document.value);
+  issues.push(...planned.issues.map((issue) => located(file, document, issue)));
+  const problem = planned.plan === undefined ? planned.issues[0]?.message : undefined;
+  return { plan: planned.plan, problem };
 }
 
 function loadChecked<S extends v.GenericSchema>(

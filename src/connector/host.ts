@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Clock } from "#sdk/clock";
 import type { AcceptResult, ConnectorHost, GatewayUplink, Metrics, Uplink } from "#sdk/connector";
 import { InvariantError } from "#sdk/errors";
-import { type Logger, type LogLevel, rateLimited } from "#sdk/logger";
+import { type Logger, rateLimited } from "#sdk/logger";
 import type { DeviceData } from "#sdk/model";
 import { createConverters } from "./converters.ts";
 import type { ConnectorSetup, RevocableHost } from "./supervisor.ts";
@@ -39,8 +39,11 @@ export interface HostServices {
   readonly attributes: Pick<ConnectorHost["attributes"], "request">;
   readonly claim: ConnectorHost["devices"]["claim"];
   readonly platform: ConnectorHost["platform"];
-  /** A logger of a connector; the level is the one of its file. */
-  readonly logger: (source: string, level: LogLevel) => Logger;
+  /** A logger of a connector; its level may change while the connector runs. */
+  readonly logger: (
+    connector: Pick<ConnectorSetup, "name" | "type">,
+    channel: "connector" | "converter",
+  ) => Logger;
   readonly onStatus: (connectorId: string, status: LinkStatus, detail: string | undefined) => void;
 }
 
@@ -53,7 +56,7 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
     }
   };
   const { id, name, type } = setup;
-  const log = services.logger(name, setup.logLevel);
+  const converterLog = services.logger(setup, "converter");
   const metrics = metricsOf(id, services);
   const host: ConnectorHost = {
     id,
@@ -65,7 +68,8 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
       mkdirSync(path, { recursive: true, mode: 0o700 });
       return path;
     },
-    log,
+    log: services.logger(setup, "connector"),
+    converterLog,
     clock: services.clock,
     metrics,
     uplink: guarded(services.uplinkOf(setup), guard),
@@ -80,8 +84,8 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
     platform: services.platform,
     converters: createConverters({
       connector: { id, name, type },
-      log,
-      rareLog: rateLimited(log, services.clock),
+      log: converterLog,
+      rareLog: rateLimited(converterLog, services.clock),
       metrics,
     }),
     setStatus: (status, detail) => {

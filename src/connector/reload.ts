@@ -14,6 +14,8 @@ export interface ConnectorSetOptions {
   readonly supervise: (setup: ConnectorSetup) => ConnectorSupervisor;
   /** Told of each connector that is gone for good or gets another configuration; the next version starts when it resolves. */
   readonly onEnded?: (setup: ConnectorSetup) => Promise<void>;
+  /** Told how a connector logs: before it starts, and when only that has changed. */
+  readonly logging?: (setup: ConnectorSetup) => void;
   /** A supervisor itself has failed: our bug. */
   readonly onFailure: (error: Error) => void;
 }
@@ -72,6 +74,9 @@ export class ConnectorSet implements AsyncDisposable {
     const gone = [...this.#running.keys()].filter((id) => !wanted.has(id));
     await Promise.all(gone.map((id) => this.#end(id)));
     const changed = setups.filter((setup) => !this.#runs(setup));
+    for (const setup of setups) {
+      this.#options.logging?.(setup);
+    }
     const failures = await Promise.all(changed.map((setup) => this.#change(setup, signal)));
     this.#order(setups);
     return failures.filter((failure) => failure !== undefined);
@@ -128,6 +133,7 @@ export class ConnectorSet implements AsyncDisposable {
     if (this.#isOver) {
       return undefined;
     }
+    this.#options.logging?.(setup);
     const supervisor = this.#options.supervise(setup);
     const stop = new AbortController();
     const done = supervisor.run(stop.signal).catch((error: unknown) => {
@@ -159,9 +165,9 @@ export class ConnectorSet implements AsyncDisposable {
   }
 }
 
-/** Whether a connector would be made the same way. */
+/** Whether a connector would be made the same way. How it logs can change while it runs. */
 export function isSame(left: ConnectorSetup, right: ConnectorSetup): boolean {
-  const { definition, ...others } = left;
-  const { definition: otherDefinition, ...rest } = right;
+  const { definition, logLevel: _l, enableRemoteLogging: _r, ...others } = left;
+  const { definition: otherDefinition, logLevel: _m, enableRemoteLogging: _s, ...rest } = right;
   return definition === otherDefinition && isDeepStrictEqual(others, rest);
 }

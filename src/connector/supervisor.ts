@@ -27,6 +27,8 @@ export interface ConnectorSetup {
   readonly logLevel: LogLevel;
   /** When its values go up; what is absent is the gateway's. */
   readonly reportStrategy?: ReportStrategy | undefined;
+  /** Whether its log lines go to the platform too. */
+  readonly enableRemoteLogging?: boolean;
 }
 
 /** A host with a switch: after `revoke` every member throws. */

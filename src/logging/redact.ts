@@ -1,4 +1,4 @@
-import type { LogRecord, LogSink } from "#sdk/logger";
+import type { LogRecord } from "#sdk/logger";
 
 /** What stands in place of a secret. */
 const REDACTED = "***";
@@ -27,19 +27,44 @@ export function redactSecrets(value: unknown, secrets: readonly string[]): unkno
   return value;
 }
 
-/** A sink that writes no line with one of `secrets` in it: the last line of defence, whatever a library put into an error. */
-export function redactingSink(sink: LogSink, secrets: readonly string[]): LogSink {
-  const known = secrets.filter((secret) => secret.length >= MIN_SECRET_LENGTH);
-  if (known.length === 0) {
-    return sink;
+/** The secrets that no line may hold; more may come while the gateway runs. */
+export class Secrets {
+  readonly #texts = new Set<string>();
+  #longestFirst: readonly string[] = [];
+
+  constructor(secrets: readonly string[] = []) {
+    this.add(secrets);
   }
-  return (record) => {
+
+  /** Also the forms a secret has inside JSON and inside an address. */
+  add(secrets: readonly string[]): void {
+    for (const secret of secrets) {
+      if (secret.length >= MIN_SECRET_LENGTH) {
+        this.#texts.add(secret);
+        this.#texts.add(JSON.stringify(secret).slice(1, -1));
+        this.#texts.add(addressForm(secret));
+      }
+    }
+    // A secret that is a part of another must not leave the rest of it in the line.
+    this.#longestFirst = [...this.#texts].sort((one, other) => other.length - one.length);
+  }
+
+  /** The line without any of them: the last line of defence, whatever a library put into an error. */
+  redact(record: LogRecord): LogRecord {
+    const known = this.#longestFirst;
+    if (known.length === 0) {
+      return record;
+    }
     const fields: Record<string, unknown> = {};
     for (const [key, value] of Object.entries(record.fields)) {
       fields[key] = redactSecrets(value, known);
     }
     const message = String(redactSecrets(record.message, known));
-    const clean: LogRecord = { ...record, message, fields };
-    sink(clean);
-  };
+    return { ...record, message, fields };
+  }
+}
+
+/** As in a URL; a text that is no well-formed Unicode has no such form. */
+function addressForm(secret: string): string {
+  return secret.isWellFormed() ? encodeURIComponent(secret) : secret;
 }

@@ -61,6 +61,8 @@ export interface ConnectorHost {
   /** A directory of its own inside the data directory, kept over restarts; created on first read of this member. */
   readonly dataDir: string;
   readonly log: Logger;
+  /** For lines about the conversion of data: they have a place of their own in log files and on the platform. */
+  readonly converterLog: Logger;
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly uplink: Uplink;

@@ -3,16 +3,11 @@ import { createHost, type HostServices } from "../connector/host.ts";
 import { ConnectorSet } from "../connector/reload.ts";
 import { type ConnectorSetup, ConnectorSupervisor } from "../connector/supervisor.ts";
 import { DeliveryClient } from "../delivery/client.ts";
+import { LogSettings } from "../logging/settings.ts";
 import type { ReportSettings } from "../pipeline/reports.ts";
 import { Pipeline } from "../pipeline/uplink.ts";
 import type { Clock } from "../sdk/clock.ts";
-import {
-  createLogger,
-  type Logger,
-  type LogLevel,
-  type LogSink,
-  rateLimited,
-} from "../sdk/logger.ts";
+import { type Logger, type LogLevel, type LogSink, rateLimited } from "../sdk/logger.ts";
 import type { StorageSettings } from "../storage/event-store.ts";
 import type { SessionSettings } from "../thingsboard/settings.ts";
 import { BUILD_MS } from "../version.ts";
@@ -27,6 +22,8 @@ import type { ConnectorCounters } from "./metrics.ts";
 import { Observation } from "./observation.ts";
 import { OWN_ATTRIBUTES, OwnAttributes } from "./own-attributes.ts";
 import { PlatformLink } from "./platform-link.ts";
+import { RemoteServices } from "./remote-services.ts";
+import type { ShellSwitches } from "./remote-shell.ts";
 import type { RpcCounts } from "./rpc.ts";
 import { openStampClock, type StampClock } from "./stamp-clock.ts";
 import { type GatewayStatus, StatusReader, type UnusableConnectorStatus } from "./status.ts";
@@ -50,6 +47,8 @@ export interface GatewaySetup {
   readonly allowReboot?: boolean;
   /** `thingsboard.syncDevicesSharedAttributesOnConnect`. Default: true. */
   readonly syncsAttributes?: boolean;
+  /** `thingsboard.remoteShell` and `tbgw.allowRemoteShell`. Default: both false. */
+  readonly shell?: ShellSwitches;
   /** Default: every value goes up. */
   readonly reports?: ReportSettings | undefined;
 }
@@ -60,6 +59,8 @@ export interface GatewayOptions {
   /** Epoch milliseconds before which the clock cannot be right. Default: the build of the program. */
   readonly buildMs?: number;
   readonly sink: LogSink;
+  /** Where lines go, and from which level on. Default: all to `sink`. */
+  readonly logs?: LogSettings;
   /** The gateway cannot go on; the process should end with exit code 1, for its supervisor to start it again. */
   readonly onFailure: (error: Error) => void;
   /** The platform asks for a restart: stop the gateway and start the same program again. Left out: it is told that this is not possible. */
@@ -83,6 +84,8 @@ export class Gateway implements AsyncDisposable {
   readonly #delivery: DeliveryClient;
   readonly #devices: Devices;
   readonly #own: OwnAttributes;
+  readonly #logs: LogSettings;
+  readonly #remote: RemoteServices;
   readonly #stamps: StampClock;
   readonly #pipeline: Pipeline;
   readonly #services: HostServices;
@@ -98,7 +101,9 @@ export class Gateway implements AsyncDisposable {
   private constructor(setup: GatewaySetup, options: GatewayOptions, parts: GatewayParts) {
     this.#setup = setup;
     this.#options = options;
-    this.#log = this.#logger("service");
+    this.#logs = parts.logs;
+    this.#remote = parts.remote;
+    this.#log = parts.logs.logger("service");
     this.#delivery = parts.delivery;
     this.#own = parts.own;
     this.#stamps = parts.stamps;
@@ -108,11 +113,14 @@ export class Gateway implements AsyncDisposable {
     this.#devices = new Devices((device) => parts.delivery.device(device));
     this.#pipeline = this.#buildPipeline(parts);
     this.#down = this.#openDownlinks(parts);
+    this.#down.addMethods(parts.remote.shell.methods);
     this.#services = this.#buildServices(parts);
     const { clock, onFailure } = options;
     this.#connectors = new ConnectorSet({
       clock,
       log: this.#log,
+      logging: ({ name, logLevel, enableRemoteLogging = false }) =>
+        this.#logs.levels.setConnector(name, { logLevel, enableRemoteLogging }),
       supervise: (connector) =>
         new ConnectorSupervisor(connector, {
           clock,
@@ -129,10 +137,11 @@ export class Gateway implements AsyncDisposable {
 
   /** Opens the store and starts everything. @throws Error when the store cannot be opened */
   static async start(setup: GatewaySetup, options: GatewayOptions): Promise<Gateway> {
-    const { clock, sink, onFailure } = options;
+    const { clock, onFailure } = options;
+    const logs = options.logs ?? LogSettings.plain(options.sink, setup.logLevel, clock);
     const platform = new PlatformLink();
     const announced = new Announced(platform);
-    const log = createLogger({ source: "service", level: setup.logLevel, clock, sink });
+    const log = logs.logger("service");
     const downlinks = new Downlinks(log);
     const observation = new Observation(clock);
     const views = new LocalViews({ clock, log, dataDir: setup.dataDir, web: setup.web });
@@ -145,11 +154,11 @@ export class Gateway implements AsyncDisposable {
         storage: setup.storage,
         leftBehind: setup.leftBehind,
         session: setup.session,
-        logLevel: setup.logLevel,
+        logLevel: logs.levels.delivery,
       },
       {
         clock,
-        sink,
+        sink: logs.sink,
         onReport: (report) => {
           observation.uplink.update(report);
           platform.update(report.link.state === "connected");
@@ -168,7 +177,17 @@ export class Gateway implements AsyncDisposable {
     });
     const own = new OwnAttributes({ clock, log, publisher: delivery, platform });
     downlinks.on(OWN_ATTRIBUTES, (payload, match) => own.receive(match?.[0] ?? "", payload));
-    const shown = { observation, views };
+    const remote = new RemoteServices({
+      clock,
+      log,
+      logs,
+      platform,
+      own,
+      delivery,
+      dataDir: setup.dataDir,
+      shell: setup.shell,
+    });
+    const shown = { observation, views, logs, remote };
     const made = { downlinks, delivery, stamps, platform, announced, own, ...shown };
     const gateway = new Gateway(setup, options, made);
     gateway.#startConnectors();
@@ -200,6 +219,7 @@ export class Gateway implements AsyncDisposable {
     await this.#down[Symbol.asyncDispose]();
     await this.#connectors[Symbol.asyncDispose]();
     await this.#pipeline[Symbol.asyncDispose]();
+    await this.#remote[Symbol.asyncDispose]();
     this.#own[Symbol.dispose]();
     await this.#views[Symbol.asyncDispose]();
     this.#stamps[Symbol.dispose]();
@@ -226,12 +246,6 @@ export class Gateway implements AsyncDisposable {
     });
   }
 
-  /** A logger of a part; a connector may be quieter than the whole, or louder. */
-  #logger(source: string, level: LogLevel = this.#setup.logLevel): Logger {
-    const { clock, sink } = this.#options;
-    return createLogger({ source, level, clock, sink });
-  }
-
   #buildStatus(): StatusReader {
     return new StatusReader({
       clock: this.#options.clock,
@@ -241,6 +255,7 @@ export class Gateway implements AsyncDisposable {
       observation: this.#observation,
       delivery: this.#delivery,
       stamps: this.#stamps,
+      logs: () => this.#remote.logStatus,
       devices: this.#devices,
       connectors: () => this.#connectors.supervisors,
       unusable: this.#setup.unusable ?? [],
@@ -310,7 +325,7 @@ export class Gateway implements AsyncDisposable {
       attributes: this.#down.attributes,
       claim: this.#down.claim,
       platform: parts.platform,
-      logger: (source, level) => this.#logger(source, level),
+      logger: (connector, channel) => this.#logs.connectorLogger(connector, channel),
       onStatus: (connectorId, status, detail) => {
         this.#observation.links.set(connectorId, { status, detail });
       },
@@ -328,4 +343,6 @@ interface GatewayParts {
   readonly own: OwnAttributes;
   readonly observation: Observation;
   readonly views: LocalViews;
+  readonly logs: LogSettings;
+  readonly remote: RemoteServices;
 }

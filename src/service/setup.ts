@@ -11,7 +11,8 @@ import type { UnusableConnectorStatus } from "./status.ts";
  */
 export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLevel): GatewaySetup {
   const { dataDir, storage, leftBehind, secrets } = configuration;
-  const { allowReboot, web } = configuration.gateway.tbgw;
+  const { tbgw, thingsboard } = configuration.gateway;
+  const { web } = tbgw;
   const connectors = configuration.connectors.flatMap((connector) =>
     connector.state === "ready"
       ? [
@@ -23,6 +24,7 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
             config: connector.config,
             logLevel: logLevel === "info" ? connector.logLevel : logLevel,
             reportStrategy: connector.reportStrategy,
+            enableRemoteLogging: connector.enableRemoteLogging,
           },
         ]
       : [],
@@ -38,8 +40,9 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
     secrets,
     web: web.enabled ? { host: web.host, port: web.port } : undefined,
     logLevel,
-    allowReboot,
-    syncsAttributes: configuration.gateway.thingsboard.syncDevicesSharedAttributesOnConnect,
+    allowReboot: tbgw.allowReboot,
+    shell: { allowed: tbgw.allowRemoteShell, enabled: thingsboard.remoteShell },
+    syncsAttributes: thingsboard.syncDevicesSharedAttributesOnConnect,
     reports: reportSettings(configuration),
   };
 }

@@ -9,6 +9,7 @@ import type { StorageSettings, StoreStats } from "../storage/event-store.ts";
 import { VERSION } from "../version.ts";
 import type { DeviceCondition } from "./device-health.ts";
 import type { Device } from "./devices.ts";
+import type { LogStatus } from "./log-services.ts";
 import type { Counters } from "./metrics.ts";
 import type { Observation } from "./observation.ts";
 import { type Outlook, outlook } from "./outlook.ts";
@@ -61,6 +62,7 @@ export interface GatewayStatus extends Omit<DeliveryReport, "store"> {
   readonly connectors: readonly ConnectorStatus[];
   /** RPC requests and attribute messages received since the start. */
   readonly messagesFromPlatform: number;
+  readonly logs: LogStatus;
 }
 
 /** What a connector said about its links last. */
@@ -86,6 +88,7 @@ export interface StatusSources {
   readonly observation: Observation;
   readonly delivery: { readonly restarts: number; report(): Promise<DeliveryReport> };
   readonly stamps: { readonly isSet: boolean };
+  readonly logs: () => LogStatus;
   readonly devices: {
     readonly connectedCount: number;
     of(connectorId: string): readonly Device[];
@@ -144,6 +147,7 @@ export class StatusReader {
       devices: devices.connectedCount,
       connectors,
       messagesFromPlatform: observation.messagesFromPlatform,
+      logs: sources.logs(),
     });
   }
 

@@ -71,6 +71,7 @@ export class TestHost implements AsyncDisposable {
         return makeDir();
       },
       log,
+      converterLog: log,
       clock,
       metrics,
       uplink: {

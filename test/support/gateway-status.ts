@@ -73,6 +73,7 @@ export function someStatus(changed: Partial<GatewayStatus> = {}): GatewayStatus 
       },
     ],
     messagesFromPlatform: 4,
+    logs: { dropped: 0, remote: { shipped: 0, dropped: 0, cut: 0, waiting: 0 } },
     ...changed,
   };
 }

@@ -23,6 +23,7 @@ describe("schemaText", () => {
       "gateway",
       "statistics",
       "filter",
+      "logs",
       "connector",
       "bus",
     ]);

@@ -54,9 +54,11 @@ function setUp() {
     config,
     logLevel: "info",
   });
+  const levels = new Map<string, string>();
   const set = new ConnectorSet({
     clock,
     log,
+    logging: ({ name, logLevel }) => levels.set(name, logLevel),
     supervise: (made) =>
       new ConnectorSupervisor(made, {
         clock,
@@ -72,7 +74,7 @@ function setUp() {
     await clock.advance(HEALTH_MS);
     return await replaced;
   };
-  return { clock, events, messages, set, setup, replace };
+  return { levels, clock, events, messages, set, setup, replace };
 }
 
 describe("ConnectorSet", () => {
@@ -92,15 +94,20 @@ describe("ConnectorSet", () => {
     await set[Symbol.asyncDispose]();
   });
 
-  test("replace() takes a new name or log level for a change", async () => {
-    const { clock, events, set, setup, replace } = setUp();
+  test("replace() takes a new name for a change, and lets a connector run whose logging alone has changed", async () => {
+    const { clock, events, set, setup, replace, levels } = setUp();
     set.start([setup("1", { v: "a" }), setup("2", { v: "b" })]);
     await clock.advance(0);
     events.length = 0;
     const louder: ConnectorSetup = { ...setup("2", { v: "b" }), logLevel: "debug" };
     await replace([setup("1", { v: "a" }, "renamed"), louder]);
-    expect(events.toSorted()).toEqual(["create a", "create b", "dispose a", "dispose b"]);
+    expect(events.toSorted()).toEqual(["create a", "dispose a"]);
     expect(set.setups.map(({ name }) => name)).toEqual(["renamed", "line 2"]);
+    expect(Object.fromEntries(levels)).toEqual({
+      "line 1": "info",
+      "line 2": "debug",
+      renamed: "info",
+    });
     await set[Symbol.asyncDispose]();
   });
 
