@@ -74,7 +74,9 @@ const remote = {
   remoteConfiguration: field(v.boolean(), false, {
     doc: "Configuration from the platform. Always on without connectors.",
   }),
-  latencyDebugMode: field(v.boolean(), false, { doc: "Adds `metadata` with times to telemetry." }),
+  latencyDebugMode: field(v.boolean(), false, {
+    doc: "Adds to telemetry when it was received and when it was published, for the platform's latency statistics.",
+  }),
   managerEnabled: optional(v.unknown(), {
     doc: "Local shell of the Python gateway; use `tbgw status`.",
     ignored: true,

@@ -4,6 +4,8 @@ import type { Passed } from "./report-cache.ts";
 /** Records of one call, with what had to be left out of them. */
 export interface Encoded {
   readonly records: EncodedRecord[];
+  /** Named in entries that carry the times of their way; `undefined`: entries carry none. */
+  readonly connector: string | undefined;
   values: number;
   badValues: number;
   /** Equal values that their report strategy leaves out. */
@@ -15,6 +17,14 @@ export interface Encoded {
 }
 
 /** A call of which nothing is encoded yet. */
-export function newEncoded(): Encoded {
-  return { records: [], values: 0, badValues: 0, unchanged: 0, held: 0, passed: undefined };
+export function newEncoded(connector?: string): Encoded {
+  return {
+    records: [],
+    connector,
+    values: 0,
+    badValues: 0,
+    unchanged: 0,
+    held: 0,
+    passed: undefined,
+  };
 }

@@ -52,6 +52,8 @@ export const DEFAULT_REPORTS: ReportSettings = {
 /** Where data comes from: the connector and its own strategy. */
 export interface ReportSource {
   readonly id: string;
+  /** As the platform is told of it where entries carry times. */
+  readonly name?: string;
   readonly strategy?: ReportStrategy | undefined;
 }
 

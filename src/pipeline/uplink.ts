@@ -2,6 +2,7 @@ import type { Clock } from "#sdk/clock";
 import type { AcceptResult, Uplink } from "#sdk/connector";
 import { encodeValues } from "#sdk/encode";
 import { RejectedError } from "#sdk/errors";
+import { hasLatencyDigits, latencyEntry } from "#sdk/latency";
 import type { Logger } from "#sdk/logger";
 import type { DeviceData, EpochMs, TelemetryEntry } from "#sdk/model";
 import type { KeyKind } from "./device-states.ts";
@@ -36,6 +37,8 @@ export interface PipelineOptions {
   readonly onLost: (error: unknown) => void;
   /** A report period has brought so many records of a connector into the store. */
   readonly onReported?: (connectorId: string, records: number) => void;
+  /** Initial value of `latencyDebug`. Default: false. */
+  readonly latencyDebug?: boolean | undefined;
   /** Default: every value goes up. */
   readonly reports?: ReportSettings | undefined;
   /** How much the report strategies remember. Default: 250,000 keys and 16 MiB of text. */
@@ -68,9 +71,12 @@ export class Pipeline implements AsyncDisposable {
   readonly #options: PipelineOptions;
   readonly #stamps = new Stamps();
   readonly #reports: Reports;
+  /** Whether telemetry carries the times of its way, for the platform's latency statistics. May change at any time. */
+  latencyDebug: boolean;
 
   constructor(options: PipelineOptions) {
     this.#options = options;
+    this.latencyDebug = options.latencyDebug ?? false;
     const { clock, sink, log } = options;
     this.#reports = new Reports({
       clock,
@@ -186,7 +192,7 @@ export class Pipeline implements AsyncDisposable {
 
   /** @throws RejectedError for the first invalid record; nothing of the call is stored then. */
   #encodeAll(data: DeviceData | readonly DeviceData[], source: Source): Encoded {
-    const encoded = newEncoded();
+    const encoded = newEncoded(this.latencyDebug ? source.name : undefined);
     if (isList(data)) {
       // All names first: a strategy must not remember a value that is refused.
       let values = 0;
@@ -266,7 +272,8 @@ export class Pipeline implements AsyncDisposable {
       encoded.badValues += rejected;
       if (count > 0) {
         const kind = own ? "gateway-telemetry" : "telemetry";
-        const json = `{"ts":${this.#timeOf(entry, data)},"values":${text}}`;
+        const ts = this.#timeOf(entry, data);
+        const json = this.#entryOf(encoded, data, { ts, text });
         encoded.records.push({ ...owner, kind, json, values: count });
         encoded.values += count;
       }
@@ -284,7 +291,7 @@ export class Pipeline implements AsyncDisposable {
       encoded.unchanged += counts.unchanged;
       encoded.held += counts.held;
       if (count > 0) {
-        const json = ts === undefined ? text : `{"ts":${ts},"values":${text}}`;
+        const json = ts === undefined ? text : this.#entryOf(encoded, data, { ts, text });
         encoded.records.push({ device: data.deviceName, deviceType, kind, json, values: count });
         encoded.values += count;
       }
@@ -296,6 +303,21 @@ export class Pipeline implements AsyncDisposable {
       const ts = this.#timeOf(entry, data);
       add("telemetry", sieve.sift(entry.values, "telemetry", ts), ts);
     }
+  }
+
+  /** A telemetry entry, with the times of its way if they are wanted and known. */
+  #entryOf(
+    { connector }: Encoded,
+    data: DeviceData,
+    { ts, text }: { readonly ts: number; readonly text: string },
+  ): string {
+    if (connector !== undefined && ts >= 0) {
+      const receivedTs = data.receivedTs ?? this.#options.clock.now();
+      if (hasLatencyDigits(receivedTs)) {
+        return latencyEntry({ ts, values: text, connector, receivedTs });
+      }
+    }
+    return `{"ts":${ts},"values":${text}}`;
   }
 
   /** The store has got what report strategies let through. */

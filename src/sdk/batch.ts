@@ -3,7 +3,7 @@ import { DataError } from "./errors.ts";
 /** What a record is for: a device behind the gateway, or the gateway's own device. */
 export type RecordKind = "telemetry" | "attributes" | "gateway-telemetry" | "gateway-attributes";
 
-/** A record on its way to the store. `json` is one telemetry entry `{"ts":1,"values":{…}}` or an attributes object. */
+/** A record on its way to the store. `json` is one telemetry entry `{"ts":1,"values":{…}}` (or `sdk/latency`) or an attributes object. */
 export interface EncodedRecord {
   readonly kind: RecordKind;
   /** Local name; "" for the gateway's own data. */

@@ -51,6 +51,8 @@ export interface GatewaySetup {
   readonly shell?: ShellSwitches;
   /** Default: every value goes up. */
   readonly reports?: ReportSettings | undefined;
+  /** `thingsboard.latencyDebugMode`. Default: false. */
+  readonly latencyDebug?: boolean;
 }
 
 /** What the gateway needs of its surroundings. */
@@ -290,6 +292,7 @@ export class Gateway implements AsyncDisposable {
       sink: parts.delivery,
       log: this.#log,
       reports: this.#setup.reports,
+      latencyDebug: this.#setup.latencyDebug,
       deviceType: (deviceName) => this.#devices.typeOf(deviceName),
       onLost: (error) =>
         lossLog.error("Cannot store data of a source that does not wait", { error }),
@@ -312,7 +315,7 @@ export class Gateway implements AsyncDisposable {
             },
             onStored: (records) => this.#counters.count(id, "storageMsgPushed", records),
           },
-          { id, strategy: reportStrategy },
+          { id, name, strategy: reportStrategy },
         ),
       acceptOwn: (data, signal) => this.#pipeline.acceptOwn(data, signal),
       countRejected: (connectorId, reason, values) => {

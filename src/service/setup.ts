@@ -44,6 +44,7 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
     shell: { allowed: tbgw.allowRemoteShell, enabled: thingsboard.remoteShell },
     syncsAttributes: thingsboard.syncDevicesSharedAttributesOnConnect,
     reports: reportSettings(configuration),
+    latencyDebug: configuration.gateway.thingsboard.latencyDebugMode,
   };
 }
 

@@ -1,4 +1,5 @@
 import type { RecordKind } from "#sdk/batch";
+import { publishedNow } from "#sdk/latency";
 import type { Device, Item } from "./device.ts";
 import {
   type DevicePart,
@@ -101,11 +102,13 @@ export function costOf(piece: Piece): Cost {
   return { messages: piece.groups.length, points };
 }
 
-/** The JSON text to publish. */
-export function payloadOf(piece: Piece): string {
+/** The JSON text to publish. `nowMs` is the wall clock, for entries that carry the times of their way; its length does not depend on it. */
+export function payloadOf(piece: Piece, nowMs = 0): string {
   const parts: DevicePart[] = piece.groups.map((group) => ({
     name: group.name,
-    jsons: group.items.map((item) => item.json),
+    jsons: group.items.map((item) =>
+      piece.kind === "telemetry" ? publishedNow(item.json, nowMs) : item.json,
+    ),
   }));
   switch (piece.kind) {
     case "telemetry":

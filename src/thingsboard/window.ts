@@ -177,7 +177,7 @@ export class Window implements FlightOwner {
       quietChildren.active(device);
       backlog.place(device);
     }
-    const payload = payloadOf(piece);
+    const payload = payloadOf(piece, clock.now());
     this.publishes += 1;
     this.payloadBytes += payload.length;
     this.#pace.sent(piece, payload.length);
