@@ -5,11 +5,11 @@ import type { Logger } from "#sdk/logger";
 import type { Backlog } from "./backlog.ts";
 import type { Device } from "./device.ts";
 import type { Delivery } from "./outstanding.ts";
-import { connectPayload } from "./payloads.ts";
+import { connectPayload, disconnectPayload } from "./payloads.ts";
 import type { QuietChildren } from "./quiet-children.ts";
 import { classifyPuback, reasonText } from "./reasons.ts";
 import type { Session } from "./session.ts";
-import { GATEWAY_CONNECT } from "./topics.ts";
+import { GATEWAY_CONNECT, GATEWAY_DISCONNECT } from "./topics.ts";
 
 /** Announcements in flight for devices whose data waits, and for the quiet ones. */
 const URGENT_WINDOW = 16;
@@ -23,6 +23,9 @@ const ANNOUNCEMENT_COST = 2;
 const SUSPECT_AFTER = 3;
 const MAX_SUSPENSIONS = 30;
 const SUSPENSION_MS = 20_000;
+
+/** How long the session of a device that is gone stays open after the last of its data: there may be more in the store. */
+const LINGER_MS = 10_000;
 
 /** What an announcer needs. */
 export interface AnnouncerHost {
@@ -48,6 +51,8 @@ export class Announcer {
   /** Known devices without data that have yet to be announced on this connection. */
   readonly #quiet = new Set<Device>();
   readonly #refused = new Set<Device>();
+  /** Devices that are gone and were announced again because data of them was left. */
+  readonly #leaving = new Set<Device>();
   #inFlight = 0;
   #nextQuietMs = 0;
   #suspectAsked = false;
@@ -63,6 +68,7 @@ export class Announcer {
     this.#host.quietChildren.reset();
     this.#quiet.clear();
     this.#refused.clear();
+    this.#leaving.clear();
     for (const device of this.#host.backlog.devices) {
       if (device.isOwn) {
         continue;
@@ -83,6 +89,8 @@ export class Announcer {
   /** Announces the device on this connection and every later one. */
   add(device: Device): void {
     device.known = true;
+    device.gone = false;
+    this.#leaving.delete(device);
     if (device.announcement === "none") {
       this.#quiet.add(device);
     }
@@ -91,10 +99,13 @@ export class Announcer {
   /** Leaves the device out until it has data again. */
   remove(device: Device): void {
     device.known = false;
+    device.gone = true;
     device.announcement = "none";
+    device.announcedAs = undefined;
     this.#host.quietChildren.remove(device);
     this.#quiet.delete(device);
     this.#refused.delete(device);
+    this.#leaving.delete(device);
     this.#host.backlog.place(device);
   }
 
@@ -132,6 +143,25 @@ export class Announcer {
       this.#pumpQuiet();
     } else {
       this.#announceAlone(suspect);
+    }
+  }
+
+  /** Closes the sessions of devices that are gone and whose data is through. */
+  dismiss(): void {
+    const { alarm, clock, quietChildren, session } = this.#host;
+    const nowMs = clock.monotonicMs();
+    for (const device of this.#leaving) {
+      const isIdle = device.queued + device.inFlight + device.held === 0;
+      const dueMs = (quietChildren.heardAtMs(device) ?? nowMs) + LINGER_MS;
+      const delayMs = Math.max(dueMs - nowMs, session.rates.devices.regular.delayMs(1));
+      if (delayMs > 0) {
+        alarm.at(nowMs + delayMs);
+      } else if (isIdle && session.hasRoom && device.announcedAs !== undefined) {
+        const payload = disconnectPayload(device.announcedAs);
+        this.remove(device);
+        session.rates.devices.regular.take(1);
+        session.send(GATEWAY_DISCONNECT, payload, IGNORE);
+      }
     }
   }
 
@@ -252,6 +282,9 @@ export class Announcer {
     device.refusals = 0;
     device.losses = 0;
     device.announcement = "announced";
+    if (device.gone) {
+      this.#leaving.add(device);
+    }
     this.#host.quietChildren.active(device);
     this.#refused.delete(device);
     this.#host.backlog.place(device);
@@ -286,3 +319,10 @@ export class Announcer {
     changed();
   }
 }
+
+/** A session that is lost is closed. */
+const IGNORE: Delivery = {
+  acked: () => undefined,
+  overdue: () => undefined,
+  lost: () => undefined,
+};

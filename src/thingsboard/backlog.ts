@@ -206,7 +206,7 @@ export class Backlog {
     const whole = undefined;
     queue.push({ cursor, lane, json, bytes, values, points: values, whole, done: false });
     device.queuedBytes += bytes;
-    device.known = true;
+    device.known ||= !device.gone;
     this.#records += 1;
     this.#bytes += bytes;
     if (queue.size === 1) {

@@ -5,7 +5,13 @@ import type { AckDeadline } from "./ack-deadline.ts";
 import { parseSessionLimits, type SessionLimits } from "./limits.ts";
 import type { LinkEnd, LinkListener, MqttLink } from "./link.ts";
 import { type Delivery, Outstanding } from "./outstanding.ts";
-import { LIMITS_REQUEST, LIMITS_RESPONSE, SUBSCRIPTIONS } from "./topics.ts";
+import {
+  KEPT_REQUEST,
+  KEPT_RESPONSE,
+  LIMITS_REQUEST,
+  LIMITS_RESPONSE,
+  SUBSCRIPTIONS,
+} from "./topics.ts";
 
 const SUBACK_TIMEOUT_MS = 10_000;
 const PONG_TIMEOUT_MS = 5000;
@@ -37,6 +43,7 @@ export class Connection implements LinkListener {
   readonly #host: ConnectionHost;
   readonly #end = Promise.withResolvers<LinkEnd>();
   readonly #limits = Promise.withResolvers<boolean>();
+  readonly #kept = Promise.withResolvers<boolean>();
   #link: MqttLink | undefined;
   #limitsAnswered = false;
   #failure: TransientError | undefined;
@@ -94,6 +101,16 @@ export class Connection implements LinkListener {
     return await this.until(this.#limits.promise, signal);
   }
 
+  /**
+   * Asks for an attribute of the gateway's own device. The platform hands over the calls it kept for the gateway as soon as it
+   * subscribes and answers in order, so the answer says that they are through. Resolves with whether it came within `waitMs`.
+   */
+  async askKept(waitMs: number, signal: AbortSignal): Promise<boolean> {
+    this.write(KEPT_REQUEST, '{"sharedKeys":"keepAlive"}', IGNORE);
+    using _timer = this.#host.clock.timer(waitMs, () => this.#kept.resolve(false));
+    return await this.until(this.#kept.promise, signal);
+  }
+
   /** `promise`, unless the link ends or `signal` aborts before. @throws TransientError, or the signal's reason. */
   async until<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
     const stop = Promise.withResolvers<never>();
@@ -120,6 +137,10 @@ export class Connection implements LinkListener {
   }
 
   message(topic: string, payload: Uint8Array): void {
+    if (topic === KEPT_RESPONSE) {
+      this.#kept.resolve(true);
+      return;
+    }
     if (topic !== LIMITS_RESPONSE) {
       this.#host.downlink(topic, payload);
       return;

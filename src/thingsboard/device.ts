@@ -66,6 +66,8 @@ export class Device {
   retryAtMs = 0;
   /** To be announced on every connection even without data. */
   known = false;
+  /** Taken back: it is announced for data that is left only, and its session is closed once that is through. */
+  gone = false;
   /** The lane of its last publish: the other one is next when both wait. */
   lastLane: Lane | undefined;
   /** By lane: from this record on its data was let go from memory and is to be read again. */

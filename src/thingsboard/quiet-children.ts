@@ -49,6 +49,11 @@ export class QuietChildren {
     }
   }
 
+  /** Monotonic milliseconds of the last message that names an announced device. */
+  heardAtMs(device: Device): number | undefined {
+    return this.#heardAtMs.get(device);
+  }
+
   /** The device has no session any more. */
   remove(device: Device): void {
     this.#heardAtMs.delete(device);

@@ -96,7 +96,8 @@ export class Sender implements SessionUser {
   readonly #resender: Resender;
 
   constructor(host: SenderHost) {
-    const { clock, log, session, platformName = (local) => local } = host;
+    const { clock, log, session, announced = () => undefined } = host;
+    const { platformName = (local: string) => local } = host;
     this.#host = host;
     // Whoever runs the sender sees the failure; nobody may be running it.
     this.#failure.promise.catch(() => undefined);
@@ -117,7 +118,6 @@ export class Sender implements SessionUser {
       meter: (isOwn) => (isOwn ? session.rates.own : session.rates.devices),
       denied: (meter, cost) => this.#alarm.at(clock.monotonicMs() + meter.delayMs(cost)),
     });
-    const { announced = () => undefined } = host;
     this.#announcer = new Announcer({ ...shared, platformName, announced });
     this.#releaser = new Releaser({ store: host.store, clock, log });
     this.#window = new Window({
@@ -187,14 +187,18 @@ export class Sender implements SessionUser {
 
   /** Tells the platform that the device is gone. Data that is still queued for it announces it again. */
   async disconnectDevice(name: string, signal: AbortSignal): Promise<void> {
-    const { platformName = (local: string) => local, session } = this.#host;
-    const device = this.#backlog.device(name, "");
-    const told = device.announcement === "announced" || device.announcement === "asked";
-    const announcedAs = device.announcedAs ?? platformName(name);
-    this.#announcer.remove(device);
-    if (told && session.isOpen) {
+    const { session } = this.#host;
+    const { announcedAs } = this.#backlog.device(name, "");
+    this.deviceGone(name);
+    if (announcedAs !== undefined && session.isOpen) {
       await session.publish(GATEWAY_DISCONNECT, disconnectPayload(announcedAs), signal);
     }
+  }
+
+  /** As `disconnectDevice` for a device that is not announced. */
+  deviceGone(name: string): void {
+    this.#announcer.remove(this.#backlog.device(name, ""));
+    this.#pump();
   }
 
   /**
@@ -290,6 +294,7 @@ export class Sender implements SessionUser {
       while (this.#window.hasRoom && this.#sendNext()) {
         // Each turn sends one piece.
       }
+      this.#announcer.dismiss();
       this.#quietChildren.pump();
     }
     this.#reader.changed();

@@ -12,6 +12,7 @@ import type { LinkEnd, MqttLink } from "./link.ts";
 import type { Delivery } from "./outstanding.ts";
 import { type PublishOptions, PublishQueue, type Waiting } from "./publish-queue.ts";
 import { Rates } from "./rates.ts";
+import { SessionStart } from "./session-start.ts";
 import { endError, type LinkState, type SessionState, stateAfter } from "./session-state.ts";
 import type { SessionSettings } from "./settings.ts";
 import { payloadLimit } from "./split.ts";
@@ -35,13 +36,14 @@ export interface SessionHost {
   readonly limitsWaitMs?: number;
   /** Looks up all addresses of a name; the system's resolver when absent. */
   readonly lookup?: Lookup;
+  /** See `SessionStart`. */
+  readonly handled?: () => Promise<void>;
   /** Called when `state.link` has changed. */
   readonly onState?: () => void;
 }
 
 /** ThingsBoard ends a session with more than 100 queued packets. */
 const MAX_IN_FLIGHT = 98;
-const LIMITS_WAIT_MS = 10_000;
 /**
  * The MQTT session with the platform: connects, subscribes after every CONNACK, learns the limits, keeps the link honest with
  * PUBACK deadlines and pings, hands downlinks over and connects again, for ever. It sends nothing twice by itself.
@@ -55,18 +57,16 @@ export class Session {
   readonly #users = new Set<SessionUser>();
   readonly #downlinks = new Set<(topic: string, payload: Uint8Array) => void>();
   readonly #queue: PublishQueue;
+  readonly #start: SessionStart;
   /** What may be sent, and when. */
   readonly rates: Rates;
   #connection: Connection | undefined;
   #limits = DEFAULT_LIMITS;
-  /** Whether the server answered `getSessionLimits` the last time; one that does not is not waited for again. */
-  #answersLimits = true;
   #link: LinkState = "idle";
   #detail = "";
   #since: EpochMs;
   #retryAt: EpochMs | undefined;
   #hostName: string | undefined;
-  #refusedFilters: readonly string[] = [];
   #isGateway = false;
   /** Says that the link is up, while that is still to be said. */
   #proven: (() => void) | undefined;
@@ -79,6 +79,7 @@ export class Session {
     this.#host = host;
     this.#dialer = new Dialer(settings, host);
     this.rates = new Rates(host.clock, settings.rates);
+    this.#start = new SessionStart({ ...host, rates: this.rates });
     this.#queue = new PublishQueue({
       clock: host.clock,
       rates: this.rates,
@@ -100,7 +101,7 @@ export class Session {
       since: this.#since,
       retryAt: this.#retryAt,
       limits: this.#limits,
-      refusedFilters: this.#refusedFilters,
+      refusedFilters: this.#start.refusedFilters,
       connects: this.#connects,
       published: this.#published,
       wireBytes: this.#wireBytesBefore + (link?.bytesWritten ?? 0),
@@ -256,7 +257,7 @@ export class Session {
     let wasOpen = false;
     let trust: Disposable | undefined;
     try {
-      await this.#prepare(connection, signal);
+      await this.#start.prepare(connection, signal);
       this.#proven = () => {
         this.#proven = undefined;
         trust = this.#trust(healthy);
@@ -304,32 +305,8 @@ export class Session {
     });
   }
 
-  /** Subscriptions, then limits: both before the first record, so that no packet is larger than the server can read. */
-  async #prepare(connection: Connection, signal: AbortSignal): Promise<void> {
-    const { log, limitsWaitMs = LIMITS_WAIT_MS } = this.#host;
-    this.rates.sessionOpened();
-    const answered = connection.askLimits(this.#answersLimits ? limitsWaitMs : 0, signal);
-    const [subscribed, limits] = await Promise.allSettled([connection.subscribe(signal), answered]);
-    if (subscribed.status === "rejected") {
-      throw subscribed.reason;
-    }
-    if (limits.status === "rejected") {
-      throw limits.reason;
-    }
-    this.#refusedFilters = subscribed.value;
-    if (subscribed.value.length > 0) {
-      log.warn("The platform refuses subscriptions: their messages will not arrive", {
-        filters: subscribed.value.join(", "),
-      });
-    }
-    if (!limits.value && this.#answersLimits) {
-      log.info("The platform does not tell its limits: using the defaults");
-    }
-    this.#answersLimits = limits.value;
-  }
-
   #learn(limits: SessionLimits): void {
-    this.#answersLimits = true;
+    this.#start.limitsAnswered();
     this.#limits = limits;
     this.rates.learn(limits);
   }

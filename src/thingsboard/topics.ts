@@ -17,6 +17,12 @@ export const LIMITS_REQUEST = "v1/devices/me/rpc/request/1";
 /** Where the limits come back. */
 export const LIMITS_RESPONSE = "v1/devices/me/rpc/response/1";
 
+/** Asks for an attribute of the own device; this id is set aside for it on every connection. */
+export const KEPT_REQUEST = "v1/devices/me/attributes/request/2000000000";
+
+/** Where it comes back. */
+export const KEPT_RESPONSE = "v1/devices/me/attributes/response/2000000000";
+
 /**
  * All that the gateway subscribes to, in order. ThingsBoard compares filters as exact strings and refuses every other one;
  * `v1/gateway/disconnect` arrives without a subscription.

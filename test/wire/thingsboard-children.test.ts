@@ -80,6 +80,40 @@ describe("a device that is renamed while it is connected", () => {
   });
 });
 
+describe("a device that is gone", () => {
+  test("is announced for data that is left alone, and its session is closed once that is through", async () => {
+    await using rig = await UplinkRig.open({ speed: 100, idle: true });
+    const connects = payloadsOf(rig, "v1/gateway/connect");
+    const disconnects = payloadsOf(rig, "v1/gateway/disconnect");
+    rig.sender.deviceGone("Down");
+    rig.sender.deviceGone("Quiet");
+    await rig.put([telemetry("Down", TS, 1)]);
+    rig.start();
+    await rig.emptied();
+    await rig.server.until(() => disconnects.length === 1);
+    expect(connects).toEqual(['{"device":"Down","type":"pump"}']);
+    expect(disconnects).toEqual(['{"device":"Down"}']);
+    expect(rig.server.sessions()[0]?.children).toEqual([]);
+    await rig.put([telemetry("Down", TS + 1, 2)]);
+    await rig.server.until(() => disconnects.length === 2);
+    expect(rig.server.valueCount("Down", "n")).toBe(2);
+  });
+
+  test("stays when it comes back before that", async () => {
+    await using rig = await UplinkRig.open({ speed: 100, idle: true });
+    const disconnects = payloadsOf(rig, "v1/gateway/disconnect");
+    rig.sender.deviceGone("Back");
+    rig.sender.deviceGone("Down");
+    await rig.put([telemetry("Back", TS, 1), telemetry("Down", TS, 1)]);
+    rig.start();
+    await rig.emptied();
+    rig.sender.connectDevice("Back", "pump");
+    await rig.server.until(() => disconnects.length === 1);
+    expect(disconnects).toEqual(['{"device":"Down"}']);
+    expect(rig.server.sessions()[0]?.children).toEqual(["Back"]);
+  });
+});
+
 describe("progress", () => {
   test("tells since when records wait on an open link, and nothing while there is none to send", async () => {
     await using rig = await UplinkRig.open({ speed: 20 });
