@@ -30,7 +30,6 @@ function openPipeline(type: StrategyType): Pipeline {
       clock: systemClock,
       sink: () => undefined,
     }),
-    deviceType: () => "default",
     onLost: () => undefined,
     reports: {
       ...DEFAULT_REPORTS,
@@ -57,7 +56,7 @@ function heapBytes(): number {
 /** Bytes of heap for each key, once all devices have said something in each of `rounds`. */
 async function bytesPerKey(type: StrategyType, rounds: readonly number[]): Promise<number> {
   await using pipeline = openPipeline(type);
-  const uplink = pipeline.uplinkOf({ onDevice: () => undefined });
+  const uplink = pipeline.uplinkOf({ onDevice: () => "default" });
   // What belongs to the pipeline itself, its keys and its stamps is there before.
   for (let device = 0; device < DEVICES; device += 1) {
     await uplink.accept({ ...dataOf(device, 0), strategy: { type: "ON_RECEIVED" } }, signal);
@@ -75,7 +74,7 @@ async function bytesPerKey(type: StrategyType, rounds: readonly number[]): Promi
 /** Nanoseconds for each value whose device said the same before, the best of several rounds. */
 async function nanosPerValue(type: StrategyType): Promise<number> {
   await using pipeline = openPipeline(type);
-  const uplink = pipeline.uplinkOf({ onDevice: () => undefined });
+  const uplink = pipeline.uplinkOf({ onDevice: () => "default" });
   const data = Array.from({ length: 1000 }, (_, device) => dataOf(device, 0));
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 60; round += 1) {

@@ -11,12 +11,17 @@ import type { ConnectorSetup, RevocableHost } from "./supervisor.ts";
 /** State of a connector's links. */
 export type LinkStatus = Parameters<ConnectorHost["setStatus"]>[0];
 
+/** Who a connector is. */
+export type ConnectorIdentity = Pick<ConnectorSetup, "id" | "name" | "type">;
+
 /** What hosts are built from; one for the whole gateway. */
 export interface HostServices {
   readonly clock: Clock;
   readonly dataDir: string;
   /** The way up for one connector. */
-  readonly uplinkOf: (connector: Pick<ConnectorSetup, "id" | "name" | "reportStrategy">) => Uplink;
+  readonly uplinkOf: (
+    connector: ConnectorIdentity & Pick<ConnectorSetup, "reportStrategy">,
+  ) => Uplink;
   /** Stores data of the gateway's own device. */
   acceptOwn(
     data: Pick<DeviceData, "attributes" | "telemetry">,
@@ -26,7 +31,12 @@ export interface HostServices {
   /** Adds to a counter of one connector. */
   readonly count: (connectorId: string, name: string, by: number) => void;
   readonly devices: {
-    connect(deviceName: string, deviceType: string, connectorId: string): void;
+    /** A device is there; the type may be known already. */
+    connect(
+      deviceName: string,
+      deviceType: string | undefined,
+      connector: ConnectorIdentity,
+    ): unknown;
     disconnect(deviceName: string, connectorId: string): void;
     of(connectorId: string): readonly {
       readonly deviceName: string;
@@ -73,7 +83,7 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
     clock: services.clock,
     metrics,
     uplink: guarded(services.uplinkOf(setup), guard),
-    devices: devicesOf(id, services, guard),
+    devices: devicesOf(setup, services, guard),
     attributes: {
       request: async (deviceName, keys, signal) => {
         guard();
@@ -125,14 +135,15 @@ function guarded(uplink: Uplink, guard: () => void): Uplink {
 }
 
 function devicesOf(
-  id: string,
+  connector: ConnectorIdentity,
   services: HostServices,
   guard: () => void,
 ): ConnectorHost["devices"] {
+  const { id } = connector;
   return {
-    connect: async (deviceName, deviceType = "default") => {
+    connect: async (deviceName, deviceType) => {
       guard();
-      services.devices.connect(deviceName, deviceType, id);
+      services.devices.connect(deviceName, deviceType, connector);
       return await Promise.resolve();
     },
     disconnect: async (deviceName) => {

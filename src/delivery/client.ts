@@ -9,12 +9,13 @@ import { Heart, heartbeatMemory } from "./heartbeat.ts";
 import type {
   DeliveryReport,
   FromDelivery,
+  KnownDevice,
   OpenRequest,
   PortError,
   SwapRequest,
   ToDelivery,
 } from "./port.ts";
-import { toError } from "./port-error.ts";
+import { settle, toError } from "./port-error.ts";
 import { DeliveryThread, type ThreadStarter } from "./thread.ts";
 
 /** How long a stop waits for batches the store has not answered for. */
@@ -43,13 +44,6 @@ export interface DeliveryClientOptions {
   /** The thread failed twice within a minute, or cannot be started again: everything waiting has been rejected. */
   readonly onFailure?: (error: Error) => void;
   readonly startThread?: ThreadStarter;
-}
-
-/** A device as the delivery thread is told of it. */
-export interface KnownDevice {
-  readonly deviceName: string;
-  readonly deviceType: string;
-  readonly connected: boolean;
 }
 
 /**
@@ -81,6 +75,9 @@ export class DeliveryClient implements AsyncDisposable {
   private constructor(setup: DeliverySetup, options: DeliveryClientOptions) {
     this.#setup = setup;
     this.#options = options;
+    for (const device of setup.devices ?? []) {
+      this.#devices.set(device.deviceName, device);
+    }
     const { clock, sink } = options;
     this.#logLevel = setup.logLevel;
     this.#log = createLogger({ source: "delivery", level: () => this.#logLevel, clock, sink });
@@ -98,7 +95,7 @@ export class DeliveryClient implements AsyncDisposable {
   static async open(setup: DeliverySetup, options: DeliveryClientOptions): Promise<DeliveryClient> {
     const client = new DeliveryClient(setup, options);
     try {
-      await client.#thread.open({ ...setup, heartbeat: client.#memory });
+      await client.#open();
     } catch (error) {
       client.#giveUp(error instanceof Error ? error : new TransientError(errorText(error)));
       await client.#thread.end();
@@ -157,9 +154,9 @@ export class DeliveryClient implements AsyncDisposable {
     this.#batcher.count("rejected", reason, values);
   }
 
-  /** Tells the delivery thread about a device, for the platform's `connect` and `disconnect`. */
+  /** Tells the delivery thread about a device: for the platform's `connect` and `disconnect`, and the name it has there. */
   device(device: KnownDevice): void {
-    if (device.connected) {
+    if (device.connected || device.platformName !== device.deviceName) {
       this.#devices.set(device.deviceName, device);
     } else {
       this.#devices.delete(device.deviceName);
@@ -257,6 +254,16 @@ export class DeliveryClient implements AsyncDisposable {
     return id;
   }
 
+  async #open(): Promise<void> {
+    const devices = [...this.#devices.values()];
+    await this.#thread.open({
+      ...this.#setup,
+      devices,
+      logLevel: this.#logLevel,
+      heartbeat: this.#memory,
+    });
+  }
+
   #startThread(): DeliveryThread {
     return new DeliveryThread(
       this.#options.clock,
@@ -294,12 +301,9 @@ export class DeliveryClient implements AsyncDisposable {
   async #restart(): Promise<void> {
     await this.#thread.end();
     this.#thread = this.#startThread();
-    await this.#thread.open({
-      ...this.#setup,
-      logLevel: this.#logLevel,
-      heartbeat: this.#memory,
-    });
+    await this.#open();
     this.#restarting = false;
+    // Once more, because something may have changed meanwhile.
     for (const device of this.#devices.values()) {
       this.#thread.post({ type: "device", ...device });
     }
@@ -324,10 +328,11 @@ export class DeliveryClient implements AsyncDisposable {
         this.#takeReport(message.id, message.report);
         break;
       case "downlink":
-        this.#options.onDownlink?.(message.topic, message.payload);
-        break;
       case "announced":
-        this.#options.onAnnounced?.(message.deviceName);
+        this.#hand(message);
+        break;
+      case "fence":
+        this.#passFence(message.id);
         break;
       case "log":
         this.#options.sink(message.record);
@@ -336,6 +341,20 @@ export class DeliveryClient implements AsyncDisposable {
         this.#stopped.resolve();
         break;
     }
+  }
+
+  #hand(event: Extract<FromDelivery, { readonly type: "downlink" | "announced" }>): void {
+    if (event.type === "downlink") {
+      this.#options.onDownlink?.(event.topic, event.payload);
+    } else {
+      this.#options.onAnnounced?.(event.deviceName);
+    }
+  }
+
+  /** What handlers of messages do without waiting for anything is done a turn of the event loop later. */
+  #passFence(id: number): void {
+    const thread = this.#thread;
+    setImmediate(() => thread.post({ type: "passed", id }));
   }
 
   #settleBatch(id: number, portError: PortError | undefined): void {
@@ -373,19 +392,5 @@ export class DeliveryClient implements AsyncDisposable {
     }
     this.#reports.clear();
     this.#replies.clear();
-  }
-}
-
-function settle(
-  waiting: Map<number, PromiseWithResolvers<void>>,
-  id: number,
-  error: PortError | undefined,
-): void {
-  const reply = waiting.get(id);
-  waiting.delete(id);
-  if (error === undefined) {
-    reply?.resolve();
-  } else {
-    reply?.reject(toError(error));
   }
 }

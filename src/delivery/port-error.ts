@@ -22,3 +22,18 @@ export function toError(error: PortError): Error {
   }
   return error.isUnsent === true ? unsentError(error.message) : new TransientError(error.message);
 }
+
+/** Gives an answer to whoever waits for it under this id, and forgets him. */
+export function settle(
+  waiting: Map<number, PromiseWithResolvers<void>>,
+  id: number,
+  error: PortError | undefined,
+): void {
+  const reply = waiting.get(id);
+  waiting.delete(id);
+  if (error === undefined) {
+    reply?.resolve();
+  } else {
+    reply?.reject(toError(error));
+  }
+}

@@ -19,6 +19,8 @@ export interface OpenRequest {
   readonly leftBehind?: LeftBehind | undefined;
   /** `undefined`: only the store is opened. */
   readonly session: SessionSettings | undefined;
+  /** Devices that are known already, so that nothing is sent under a name that the platform has replaced. */
+  readonly devices?: readonly KnownDevice[] | undefined;
   readonly logLevel: LogLevel;
   /** Shows the delivery thread that the collection thread is alive. */
   readonly heartbeat: HeartbeatMemory;
@@ -36,11 +38,18 @@ export interface AppendRequest {
 }
 
 /** A device that is there (announced to the platform, also after a reconnect), or that is gone. */
-export interface DeviceRequest {
-  readonly type: "device";
+export interface KnownDevice {
+  /** Local name, the one of its records. */
   readonly deviceName: string;
   readonly deviceType: string;
   readonly connected: boolean;
+  /** The name it has on the platform from here on, records stored before included. */
+  readonly platformName: string;
+}
+
+/** Something about a device has changed. */
+export interface DeviceRequest extends KnownDevice {
+  readonly type: "device";
 }
 
 /** A message for the platform that is not kept: sent if the link is up at this moment. Answered by one `done`. */
@@ -87,6 +96,12 @@ export interface ReportRequest {
   readonly id: number;
 }
 
+/** Answers a `fence`: the messages of the platform before it have been handled, and the `device` messages that came of them are on their way. */
+export interface PassedRequest {
+  readonly type: "passed";
+  readonly id: number;
+}
+
 /** Drain for at most `drainMs`, commit, disconnect, and answer `stopped`. */
 export interface StopRequest {
   readonly type: "stop";
@@ -103,6 +118,7 @@ export type ToDelivery =
   | StorageRequest
   | LogLevelRequest
   | ReportRequest
+  | PassedRequest
   | StopRequest;
 
 /** An error as plain data; `name` is one of the SDK's error classes. */
@@ -181,5 +197,6 @@ export type FromDelivery =
   | { readonly type: "announced"; readonly deviceName: string }
   | { readonly type: "done"; readonly id: number; readonly error: PortError | undefined }
   | { readonly type: "downlink"; readonly topic: string; readonly payload: string }
+  | { readonly type: "fence"; readonly id: number }
   | { readonly type: "log"; readonly record: LogRecord }
   | { readonly type: "stopped" };

@@ -12,12 +12,13 @@ import { watchCertificates } from "../thingsboard/certificate-watch.ts";
 import { Sender } from "../thingsboard/sender.ts";
 import { Session } from "../thingsboard/session.ts";
 import { ChangeableStore } from "./changeable-store.ts";
+import { Fence } from "./fence.ts";
 import { HeartMonitor } from "./heartbeat.ts";
+import { KnownDevices } from "./known-devices.ts";
 import { lateStamps } from "./late-stamps.ts";
 import type {
   AppendRequest,
   DeliveryReport,
-  DeviceRequest,
   FromDelivery,
   OpenRequest,
   PortError,
@@ -48,8 +49,9 @@ let parts: Parts | undefined;
 let logLevel: LogLevel = "info";
 let reportTimer: Disposable | undefined;
 let heartMonitor: HeartMonitor | undefined;
-/** Devices that are there, by name: told to each new sender. */
-const devices = new Map<string, string>();
+let devices = new KnownDevices();
+/** What the platform said before a connection was open has been handled by the collection thread. */
+const fence = new Fence(clock, (id) => post({ type: "fence", id }));
 
 function post(message: FromDelivery): void {
   parentPort?.postMessage(message);
@@ -75,6 +77,7 @@ async function open(request: OpenRequest): Promise<void> {
     { store, clock, whenFull: storage.whenFull, log: storeLog },
     life.signal,
   );
+  devices = new KnownDevices(request.devices);
   heartMonitor = new HeartMonitor(request.heartbeat, clock, (at) => endHungProcess(store, at));
   const uplinks = openUplinks(store, dataDir, logger("tb_connection"));
   parts = { changeable, store, uplinks };
@@ -85,22 +88,23 @@ async function open(request: OpenRequest): Promise<void> {
 
 function openUplinks(store: MeteredStore, dataDir: string, log: Logger): Uplinks {
   const stamped = lateStamps(store, dataDir, clock);
+  const handled = (): Promise<void> => fence.pass();
+  const platformName = (deviceName: string): string => devices.platformName(deviceName);
+  const announced = (deviceName: string): void => post({ type: "announced", deviceName });
   return new Uplinks({
     clock,
     log,
     store,
     stamped,
     life: life.signal,
-    createSession: (settings, onState) => new Session(settings, { clock, log, onState }),
+    createSession: (settings, onState) => new Session(settings, { clock, log, onState, handled }),
     createSender: (session) => {
       session.onDownlink((topic, payload) =>
         post({ type: "downlink", topic, payload: decoder.decode(payload) }),
       );
-      const announced = (deviceName: string): void => post({ type: "announced", deviceName });
-      const sender = new Sender({ store: stamped.store, session, clock, log, announced });
-      for (const [deviceName, deviceType] of devices) {
-        sender.connectDevice(deviceName, deviceType);
-      }
+      const host = { store: stamped.store, session, clock, log };
+      const sender = new Sender({ ...host, platformName, announced });
+      devices.introduce(sender);
       return sender;
     },
     watchCertificates: (settings, signal) =>
@@ -183,25 +187,6 @@ function report(): DeliveryReport {
   return deliveryReport(parts.store, parts.uplinks.current, parts.uplinks.steps);
 }
 
-/** A device that comes is announced at once and after each reconnect; one that goes is taken back. */
-async function announce({ uplinks }: Parts, request: DeviceRequest): Promise<void> {
-  const uplink = uplinks.current;
-  if (request.connected) {
-    devices.set(request.deviceName, request.deviceType);
-    uplink?.sender.connectDevice(request.deviceName, request.deviceType);
-    return;
-  }
-  devices.delete(request.deviceName);
-  try {
-    await uplink?.sender.disconnectDevice(request.deviceName, life.signal);
-  } catch (error) {
-    // The link is gone, and with it every device session on the platform.
-    if (!(error instanceof TransientError)) {
-      throw error;
-    }
-  }
-}
-
 /** The state of the link matters at once. */
 function reportNow(): void {
   if (parts !== undefined) {
@@ -232,6 +217,21 @@ async function stop({ drainMs }: StopRequest): Promise<void> {
   }
 }
 
+/** Takes a message that asks for nothing to be done; false for any other. */
+function note(
+  message: ToDelivery,
+): message is Extract<ToDelivery, { type: "log-level" | "passed" }> {
+  if (message.type === "passed") {
+    fence.passed(message.id);
+    return true;
+  }
+  if (message.type === "log-level") {
+    logLevel = message.level;
+    return true;
+  }
+  return false;
+}
+
 async function handle(message: ToDelivery): Promise<void> {
   if (message.type === "open") {
     await open(message);
@@ -242,8 +242,7 @@ async function handle(message: ToDelivery): Promise<void> {
     await stop(message);
     return;
   }
-  if (message.type === "log-level") {
-    logLevel = message.level;
+  if (note(message)) {
     return;
   }
   if (parts === undefined) {
@@ -269,7 +268,7 @@ async function handle(message: ToDelivery): Promise<void> {
       post({ type: "report", id: message.id, report: report() });
       break;
     case "device":
-      await announce(parts, message);
+      await devices.change(message, parts.uplinks.current?.sender, life.signal);
       break;
   }
 }

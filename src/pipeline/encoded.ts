@@ -1,4 +1,5 @@
 import type { EncodedRecord } from "#sdk/batch";
+import type { DeviceData } from "#sdk/model";
 import type { Passed } from "./report-cache.ts";
 
 /** Records of one call, with what had to be left out of them. */
@@ -8,6 +9,8 @@ export interface Encoded {
   readonly connector: string | undefined;
   values: number;
   badValues: number;
+  /** Values of devices that the device filter keeps out. */
+  filtered: number;
   /** Equal values that their report strategy leaves out. */
   unchanged: number;
   /** Values that wait for the end of a report period. */
@@ -23,8 +26,18 @@ export function newEncoded(connector?: string): Encoded {
     connector,
     values: 0,
     badValues: 0,
+    filtered: 0,
     unchanged: 0,
     held: 0,
     passed: undefined,
   };
+}
+
+/** Values in the data of a device. */
+export function countValues({ attributes = {}, telemetry = [] }: DeviceData): number {
+  let count = Object.keys(attributes).length;
+  for (const { values } of telemetry) {
+    count += Object.keys(values).length;
+  }
+  return count;
 }

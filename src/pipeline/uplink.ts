@@ -5,8 +5,9 @@ import { RejectedError } from "#sdk/errors";
 import { hasLatencyDigits, latencyEntry } from "#sdk/latency";
 import type { Logger } from "#sdk/logger";
 import type { DeviceData, EpochMs, TelemetryEntry } from "#sdk/model";
+import { FILTERED } from "./device-filter.ts";
 import type { KeyKind } from "./device-states.ts";
-import { type Encoded, newEncoded } from "./encoded.ts";
+import { countValues, type Encoded, newEncoded } from "./encoded.ts";
 import type { RecordSink } from "./record-sink.ts";
 import type { CacheLimits } from "./report-cache.ts";
 import {
@@ -22,8 +23,6 @@ import { Stamps } from "./stamps.ts";
 
 /** Longest device name the platform takes. */
 const MAX_NAME_LENGTH = 255;
-/** Profile of a device nobody gave one. */
-const DEFAULT_TYPE = "default";
 
 /** What the pipeline needs of its surroundings. */
 export interface PipelineOptions {
@@ -31,8 +30,6 @@ export interface PipelineOptions {
   readonly clock: Clock;
   readonly sink: RecordSink;
   readonly log: Logger;
-  /** The type a device was connected with. */
-  readonly deviceType: (deviceName: string) => string | undefined;
   /** Data taken by `tryAccept` that could not be stored in the end. */
   readonly onLost: (error: unknown) => void;
   /** A report period has brought so many records of a connector into the store. */
@@ -45,8 +42,14 @@ export interface PipelineOptions {
   readonly reportLimits?: CacheLimits | undefined;
 }
 
-/** Told of a device that data came from. */
-export type DeviceCallback = (deviceName: string, deviceType: string) => void;
+/**
+ * Told of a device that data came from, with the type the data names. Gives the type to store, or `undefined` when the device
+ * filter keeps the device out: then nothing of it is stored.
+ */
+export type DeviceCallback = (
+  deviceName: string,
+  deviceType: string | undefined,
+) => string | undefined;
 
 /** Told what becomes of the data of one connector. */
 export interface UplinkListener {
@@ -60,6 +63,7 @@ export interface UplinkListener {
 type Source = ReportSource & UplinkListener;
 
 const STORED: AcceptResult = { status: "stored" };
+const KEPT_OUT: AcceptResult = { status: "filtered", reason: FILTERED };
 const UNCHANGED: AcceptResult = { status: "filtered", reason: ON_CHANGE };
 const HELD: AcceptResult = { status: "filtered", reason: REPORT_PERIOD };
 
@@ -138,7 +142,7 @@ export class Pipeline implements AsyncDisposable {
     signal.throwIfAborted();
     const encoded = this.#encodeAll(data, source);
     if (encoded.records.length === 0) {
-      return encoded.held > 0 ? HELD : UNCHANGED;
+      return filteredResult(encoded);
     }
     try {
       await this.#options.sink.append(encoded.records, { urgent }, signal);
@@ -176,6 +180,17 @@ export class Pipeline implements AsyncDisposable {
     this.#confirm(encoded);
     source.onStored?.(encoded.records.length);
     return { status: "queued" };
+  }
+
+  /** Data that the gateway itself has about devices: stored like theirs, but it is no sign of life. @throws TransientError */
+  async acceptAbout(devices: readonly DeviceData[], signal: AbortSignal): Promise<void> {
+    const encoded = newEncoded();
+    for (const data of devices) {
+      const { deviceName, deviceType = "" } = data;
+      this.#encodeInto(encoded, data, { device: deviceName, deviceType });
+    }
+    this.#finish(encoded);
+    await this.#options.sink.append(encoded.records, { urgent: false }, signal);
   }
 
   /** Data of the gateway's own device. @throws RejectedError when no value is left. */
@@ -216,13 +231,16 @@ export class Pipeline implements AsyncDisposable {
     if (encoded.badValues > 0) {
       this.#options.sink.countRejected("bad-value", encoded.badValues);
     }
+    if (encoded.filtered > 0) {
+      this.#options.sink.countFiltered(FILTERED, encoded.filtered);
+    }
     if (encoded.passed !== undefined) {
       if (encoded.unchanged > 0) {
         this.#options.sink.countFiltered(ON_CHANGE, encoded.unchanged);
       }
       this.#reports.settle();
     }
-    if (encoded.values + encoded.unchanged + encoded.held === 0) {
+    if (encoded.values + encoded.filtered + encoded.unchanged + encoded.held === 0) {
       throw this.#refuse(encoded.badValues > 0 ? undefined : "no-value");
     }
   }
@@ -239,8 +257,12 @@ export class Pipeline implements AsyncDisposable {
 
   #encodeDevice(encoded: Encoded, data: DeviceData, source: Source): void {
     const { deviceName } = data;
-    const deviceType = data.deviceType ?? this.#options.deviceType(deviceName) ?? DEFAULT_TYPE;
-    source.onDevice(deviceName, deviceType);
+    const deviceType = source.onDevice(deviceName, data.deviceType);
+    if (deviceType === undefined) {
+      // Data without any value counts as one.
+      encoded.filtered += Math.max(1, countValues(data));
+      return;
+    }
     const base = this.#reports.strategyOf(source, data);
     if (base === undefined) {
       this.#encodeInto(encoded, data, { device: deviceName, deviceType });
@@ -360,12 +382,12 @@ const REFUSALS: Readonly<Record<string, string>> = {
   "bad-value": "Cannot store a record: none of its values can be sent",
 };
 
-function countValues({ attributes = {}, telemetry = [] }: DeviceData): number {
-  let count = Object.keys(attributes).length;
-  for (const { values } of telemetry) {
-    count += Object.keys(values).length;
+/** Why nothing of a call had to be stored. */
+function filteredResult({ unchanged, held }: Encoded): AcceptResult {
+  if (held > 0) {
+    return HELD;
   }
-  return count;
+  return unchanged > 0 ? UNCHANGED : KEPT_OUT;
 }
 
 function isList(data: DeviceData | readonly DeviceData[]): data is readonly DeviceData[] {

@@ -31,8 +31,6 @@ export interface DownlinkServicesDeps {
   readonly allowReboot: boolean;
   readonly syncsAttributes: boolean;
   readonly restart: (() => void) | undefined;
-  /** A device was deleted on the platform, by its name there. */
-  readonly deviceRemoved: (name: string) => void;
 }
 
 /** What comes down from the platform for devices and for the gateway itself: calls and attributes; and the questions that go up. */
@@ -54,10 +52,7 @@ export class DownlinkServices implements AsyncDisposable {
         countersOf: (id) => counters.of(id),
         restart,
         findReboot: () => findReboot(thisMachine()),
-        deviceRemoved: (name) => {
-          this.#rpc.forget(name);
-          deps.deviceRemoved(name);
-        },
+        deviceRemoved: (name) => this.#rpc.forget(name),
       }),
     );
     this.#rpc = new Rpc({ ...deps, count, configured, methods: this.#methods });

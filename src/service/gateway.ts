@@ -5,7 +5,7 @@ import { type ConnectorSetup, ConnectorSupervisor } from "../connector/superviso
 import { DeliveryClient } from "../delivery/client.ts";
 import { LogSettings } from "../logging/settings.ts";
 import type { ReportSettings } from "../pipeline/reports.ts";
-import { Pipeline } from "../pipeline/uplink.ts";
+import { Pipeline, type UplinkListener } from "../pipeline/uplink.ts";
 import type { Clock } from "../sdk/clock.ts";
 import { type Logger, type LogLevel, type LogSink, rateLimited } from "../sdk/logger.ts";
 import type { StorageSettings } from "../storage/event-store.ts";
@@ -14,7 +14,8 @@ import { BUILD_MS } from "../version.ts";
 import type { WebSettings } from "../web/server.ts";
 import { Announced } from "./announced.ts";
 import { ConnectorDirectory } from "./connector-directory.ts";
-import { Devices } from "./devices.ts";
+import { DeviceService, type DeviceSettings, plainDevices } from "./device-service.ts";
+import type { Devices } from "./devices.ts";
 import { DownlinkServices } from "./downlink-services.ts";
 import { Downlinks } from "./downlinks.ts";
 import { LocalViews } from "./local-views.ts";
@@ -36,6 +37,8 @@ export interface GatewaySetup {
   /** Where a Python gateway may have left records. */
   readonly leftBehind?: LeftBehind | undefined;
   readonly connectors: readonly ConnectorSetup[];
+  /** Default: as without a word about devices in the configuration. */
+  readonly devices?: DeviceSettings | undefined;
   /** Entries of the configuration that nothing can be started for: shown in the status. */
   readonly unusable?: readonly UnusableConnectorStatus[];
   /** Values that must not be shown. */
@@ -85,6 +88,7 @@ export class Gateway implements AsyncDisposable {
   readonly #log: Logger;
   readonly #delivery: DeliveryClient;
   readonly #devices: Devices;
+  readonly #deviceService: DeviceService;
   readonly #own: OwnAttributes;
   readonly #logs: LogSettings;
   readonly #remote: RemoteServices;
@@ -112,8 +116,14 @@ export class Gateway implements AsyncDisposable {
     this.#observation = parts.observation;
     this.#counters = parts.observation.counters;
     this.#views = parts.views;
-    this.#devices = new Devices((device) => parts.delivery.device(device));
+    this.#deviceService = parts.devices;
+    this.#devices = parts.devices.devices;
     this.#pipeline = this.#buildPipeline(parts);
+    parts.devices.start({
+      announce: (device) => parts.delivery.device(device),
+      accept: (data, signal) => this.#pipeline.acceptAbout(data, signal),
+      forgotten: (deviceName) => this.#pipeline.forgetDevice(deviceName),
+    });
     this.#down = this.#openDownlinks(parts);
     this.#down.addMethods(parts.remote.shell.methods);
     this.#services = this.#buildServices(parts);
@@ -150,9 +160,12 @@ export class Gateway implements AsyncDisposable {
     const buildMs = options.buildMs ?? BUILD_MS;
     // Before the delivery thread, which looks for what this notes.
     const stamps = openStampClock({ clock, log, dataDir: setup.dataDir, buildMs });
+    const { dataDir, devices: settings = plainDevices(setup.connectors) } = setup;
+    const devices = new DeviceService({ clock, log, dataDir, settings });
     const delivery = await DeliveryClient.open(
       {
-        dataDir: setup.dataDir,
+        dataDir,
+        devices: devices.known,
         storage: setup.storage,
         leftBehind: setup.leftBehind,
         session: setup.session,
@@ -186,12 +199,12 @@ export class Gateway implements AsyncDisposable {
       platform,
       own,
       delivery,
-      dataDir: setup.dataDir,
+      dataDir,
       shell: setup.shell,
     });
     const shown = { observation, views, logs, remote };
-    const made = { downlinks, delivery, stamps, platform, announced, own, ...shown };
-    const gateway = new Gateway(setup, options, made);
+    const linked = { downlinks, delivery, platform, announced, own };
+    const gateway = new Gateway(setup, options, { devices, stamps, ...linked, ...shown });
     gateway.#startConnectors();
     await views.show(gateway.#status);
     return gateway;
@@ -218,8 +231,10 @@ export class Gateway implements AsyncDisposable {
   }
 
   async #stopOnce(): Promise<void> {
+    this.#deviceService.stopping();
     await this.#down[Symbol.asyncDispose]();
     await this.#connectors[Symbol.asyncDispose]();
+    await this.#deviceService[Symbol.asyncDispose]();
     await this.#pipeline[Symbol.asyncDispose]();
     await this.#remote[Symbol.asyncDispose]();
     this.#own[Symbol.dispose]();
@@ -280,7 +295,6 @@ export class Gateway implements AsyncDisposable {
       allowReboot,
       syncsAttributes,
       restart: onRestart,
-      deviceRemoved: (name) => this.#pipeline.forgetDevice(name),
     });
   }
 
@@ -293,7 +307,6 @@ export class Gateway implements AsyncDisposable {
       log: this.#log,
       reports: this.#setup.reports,
       latencyDebug: this.#setup.latencyDebug,
-      deviceType: (deviceName) => this.#devices.typeOf(deviceName),
       onLost: (error) =>
         lossLog.error("Cannot store data of a source that does not wait", { error }),
       onReported: (connectorId, records) =>
@@ -305,18 +318,18 @@ export class Gateway implements AsyncDisposable {
     return {
       clock: parts.stamps.clock,
       dataDir: this.#setup.dataDir,
-      uplinkOf: ({ id, name, reportStrategy }) =>
-        this.#pipeline.uplinkOf(
-          {
-            onDevice: (deviceName, deviceType) => {
-              parts.delivery.working(name);
-              this.#devices.connect(deviceName, deviceType, id);
-              this.#observation.health.read(deviceName);
-            },
-            onStored: (records) => this.#counters.count(id, "storageMsgPushed", records),
+      uplinkOf: (connector) => {
+        const { id, name, reportStrategy } = connector;
+        const listener: UplinkListener = {
+          onDevice: (deviceName, deviceType) => {
+            parts.delivery.working(name);
+            this.#observation.health.read(deviceName);
+            return this.#devices.connect(deviceName, deviceType, connector);
           },
-          { id, name, strategy: reportStrategy },
-        ),
+          onStored: (records) => this.#counters.count(id, "storageMsgPushed", records),
+        };
+        return this.#pipeline.uplinkOf(listener, { id, name, strategy: reportStrategy });
+      },
       acceptOwn: (data, signal) => this.#pipeline.acceptOwn(data, signal),
       countRejected: (connectorId, reason, values) => {
         this.#counters.countRejected(connectorId, reason, values);
@@ -340,6 +353,7 @@ export class Gateway implements AsyncDisposable {
 interface GatewayParts {
   readonly downlinks: Downlinks;
   readonly delivery: DeliveryClient;
+  readonly devices: DeviceService;
   readonly stamps: StampClock;
   readonly platform: PlatformLink;
   readonly announced: Announced;

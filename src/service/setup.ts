@@ -2,6 +2,7 @@ import type { LoadedConnector } from "../config/connectors.ts";
 import type { LoadedConfiguration } from "../config/load.ts";
 import type { ReportSettings } from "../pipeline/reports.ts";
 import type { LogLevel } from "../sdk/logger.ts";
+import type { DeviceSettings } from "./device-service.ts";
 import type { GatewaySetup } from "./gateway.ts";
 import type { UnusableConnectorStatus } from "./status.ts";
 
@@ -36,6 +37,7 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
     storage,
     leftBehind,
     connectors,
+    devices: deviceSettings(configuration),
     unusable: configuration.connectors.flatMap(unusableStatus),
     secrets,
     web: web.enabled ? { host: web.host, port: web.port } : undefined,
@@ -45,6 +47,30 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
     syncsAttributes: thingsboard.syncDevicesSharedAttributesOnConnect,
     reports: reportSettings(configuration),
     latencyDebug: configuration.gateway.thingsboard.latencyDebugMode,
+  };
+}
+
+/** What the registry of devices has to know. */
+function deviceSettings({
+  configDir,
+  connectors,
+  deviceFilter,
+  gateway,
+}: LoadedConfiguration): DeviceSettings {
+  const { checkingDeviceActivity, handleDeviceRenaming } = gateway.thingsboard;
+  const { checkDeviceInactivity, inactivityCheckPeriodSeconds, inactivityTimeoutSeconds } =
+    checkingDeviceActivity;
+  return {
+    configDir,
+    owners: connectors.map(({ id, name, state }) => ({ id, name, isReady: state === "ready" })),
+    followRenames: handleDeviceRenaming,
+    inactivity: checkDeviceInactivity
+      ? {
+          timeoutMs: inactivityTimeoutSeconds * 1000,
+          periodMs: inactivityCheckPeriodSeconds * 1000,
+        }
+      : undefined,
+    filter: deviceFilter,
   };
 }
 

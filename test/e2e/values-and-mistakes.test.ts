@@ -106,8 +106,9 @@ describe("bad input", () => {
       );
       expect(await line.gateway.stop()).toBe(0);
       expect(ledgerOf(line.gateway.output)).toMatchObject({
-        received: 6,
-        stored: 2,
+        // Two of them say of A which connector it belongs to.
+        received: 8,
+        stored: 4,
         rejected: { "not-json": 1, "too-large": 1, "no-device-name": 1, "bad-value": 1 },
         dropped: {},
         quarantined: 0,

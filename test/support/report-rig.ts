@@ -118,7 +118,6 @@ export class ReportRig {
       clock: this.clock,
       sink: this.sink,
       log: this.log.log,
-      deviceType: () => undefined,
       onLost: () => undefined,
       reports: this.settings(options.gateway),
       reportLimits: options.limits,
@@ -137,7 +136,7 @@ export class ReportRig {
   /** The way up of a connector. */
   uplink(id = "c") {
     return this.pipeline.uplinkOf(
-      { onDevice: () => undefined },
+      { onDevice: (_name, type = "default") => type },
       { id, strategy: this.#options.connector },
     );
   }

@@ -26,6 +26,7 @@ const STORAGE: StorageSettings = {
   drain: "fifo",
 };
 const { signal } = new AbortController();
+const PUMP = { deviceName: "Pump 1", deviceType: "pump", platformName: "Pump 1" };
 
 function record(device: string, value: number): EncodedRecord {
   const json = `{"ts":${1000 + value},"values":{"n":${value}}}`;
@@ -134,10 +135,10 @@ describe("DeliveryClient", () => {
         onAnnounced: (deviceName) => announced.push(deviceName),
       },
     );
-    client.device({ deviceName: "Pump 1", deviceType: "pump", connected: true });
+    client.device({ ...PUMP, connected: true });
     await until("told that it is announced", () => announced.includes("Pump 1"));
     await platform.until(() => platform.devices().includes("Pump 1"));
-    client.device({ deviceName: "Pump 1", deviceType: "pump", connected: false });
+    client.device({ ...PUMP, connected: false });
     await platform.until(() =>
       platform.sessions().every(({ children }) => !children.includes("Pump 1")),
     );
@@ -162,7 +163,7 @@ describe("DeliveryClient", () => {
         },
       },
     );
-    client.device({ deviceName: "Quiet", deviceType: "pump", connected: true });
+    client.device({ ...PUMP, deviceName: "Quiet", platformName: "Quiet", connected: true });
     await client.append([record("A", 1)], { urgent: true }, signal);
     const waiting = [
       client.append([record("A", 2)], { urgent: true }, signal),

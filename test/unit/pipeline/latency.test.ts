@@ -5,7 +5,7 @@ const { signal } = new AbortController();
 
 /** Telemetry and attributes of a connector called M. */
 async function send(rig: ReportRig, ts?: number): Promise<readonly string[]> {
-  const uplink = rig.pipeline.uplinkOf({ onDevice: () => undefined }, { id: "m", name: "M" });
+  const uplink = rig.pipeline.uplinkOf({ onDevice: () => "default" }, { id: "m", name: "M" });
   const values = { k: 1 };
   const telemetry = [ts === undefined ? { values } : { ts: rig.at(ts), values }];
   await uplink.accept(

@@ -12,6 +12,7 @@ function setUp(options: { readonly fail?: Error; readonly full?: boolean } = {})
   const clock = new FakeClock(1_000_000);
   const stored: EncodedRecord[] = [];
   const rejected: Record<string, number> = {};
+  const filtered: Record<string, number> = {};
   const devices: string[] = [];
   const pipeline = new Pipeline({
     clock,
@@ -31,22 +32,29 @@ function setUp(options: { readonly fail?: Error; readonly full?: boolean } = {})
         stored.push(...records);
         return true;
       },
-      countFiltered: () => undefined,
+      countFiltered: (reason, values) => {
+        filtered[reason] = (filtered[reason] ?? 0) + values;
+      },
       countRejected: (reason, values) => {
         rejected[reason] = (rejected[reason] ?? 0) + values;
       },
     },
-    deviceType: (name) => (name === "known" ? "pump" : undefined),
     onLost: () => undefined,
   });
   const counted = { records: 0 };
   const uplink = pipeline.uplinkOf({
-    onDevice: (name, type) => devices.push(`${name}:${type}`),
+    onDevice: (name, type) => {
+      if (name.startsWith("denied")) {
+        return undefined;
+      }
+      devices.push(`${name}:${type}`);
+      return name === "known" ? "pump" : (type ?? "default");
+    },
     onStored: (records) => {
       counted.records += records;
     },
   });
-  return { clock, stored, rejected, devices, pipeline, uplink, counted };
+  return { clock, stored, rejected, filtered, devices, pipeline, uplink, counted };
 }
 
 describe("Uplink.accept()", () => {
@@ -100,11 +108,33 @@ describe("Uplink.accept()", () => {
     ]);
   });
 
-  test("the type is the record's, else the known one, else default", async () => {
-    const { devices, uplink } = setUp();
+  test("whoever is told of the device gives the type that is stored", async () => {
+    const { devices, stored, uplink } = setUp();
     await uplink.accept({ deviceName: "known", attributes: { a: 1 } }, signal);
-    await uplink.accept({ deviceName: "unknown", attributes: { a: 1 } }, signal);
-    expect(devices).toEqual(["known:pump", "unknown:default"]);
+    await uplink.accept({ deviceName: "other", deviceType: "fan", attributes: { a: 1 } }, signal);
+    expect(devices).toEqual(["known:undefined", "other:fan"]);
+    expect(stored.map(({ deviceType }) => deviceType)).toEqual(["pump", "fan"]);
+  });
+
+  test("what the device filter keeps out is counted value by value, the rest of the call is stored", async () => {
+    const { devices, stored, rejected, filtered, uplink } = setUp();
+    const denied = {
+      deviceName: "denied 1",
+      attributes: { a: 1 },
+      telemetry: [{ values: { b: 2, c: 3 } }],
+    };
+    expect(await uplink.accept(denied, signal)).toEqual({
+      status: "filtered",
+      reason: "device-filter",
+    });
+    expect(filtered).toEqual({ "device-filter": 3 });
+    const both = [denied, { deviceName: "A", attributes: { a: 1 } }];
+    expect(await uplink.accept(both, signal)).toEqual({ status: "stored" });
+    expect(uplink.tryAccept({ deviceName: "denied 2", attributes: {} })).toEqual({
+      status: "filtered",
+    });
+    expect(filtered).toEqual({ "device-filter": 7 });
+    expect([stored.length, devices.length, rejected]).toEqual([1, 1, {}]);
   });
 
   test("a value that cannot be sent is left out and counted", async () => {
