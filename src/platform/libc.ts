@@ -1,0 +1,44 @@
+import { dlopen, FFIType, ptr, read } from "bun:ffi";
+
+/** Names of the C library: glibc, then musl as Alpine names it on both processors. */
+const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1", "libc.so"];
+
+const SYMBOLS = {
+  ioctl: { args: [FFIType.i32, FFIType.u64, FFIType.ptr], returns: FFIType.i32 },
+  __errno_location: { args: [], returns: FFIType.ptr },
+} as const;
+
+/** The few calls of the C library that the run time does not offer. */
+export interface Libc {
+  /** Returns 0, or the number of the error. `argument` is read and written by the kernel. */
+  ioctl(fd: number, request: number, argument: Uint8Array): number;
+}
+
+let loaded: Libc | undefined;
+
+/** The C library of this machine, loaded once. @throws Error when there is none under a known name */
+export function libc(): Libc {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Libc {
+  let failure: unknown;
+  for (const name of LIBRARIES) {
+    try {
+      const { symbols } = dlopen(name, SYMBOLS);
+      return {
+        ioctl: (fd, request, argument) => {
+          if (symbols.ioctl(fd, request, ptr(argument)) >= 0) {
+            return 0;
+          }
+          const place = symbols.__errno_location();
+          return place === null ? -1 : read.i32(place, 0);
+        },
+      };
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw new Error(`Cannot load the C library (${LIBRARIES.join(", ")})`, { cause: failure });
+}
