@@ -12,6 +12,7 @@ export type ConnectorDefinition = ConnectorSpec<StandardSchema> & Tag<"connector
 export const connectorTypes: Readonly<
   Record<string, () => Promise<{ readonly default: ConnectorDefinition }>>
 > = {
+  modbus: () => import("../../connectors/modbus/connector.ts"),
   mqtt: () => import("../../connectors/mqtt/connector.ts"),
 };
 

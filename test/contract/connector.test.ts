@@ -15,6 +15,25 @@ const DISPOSE_MS = 5000;
 
 /** A configuration that leads to a TCP port, by type. A type without one fails the suite. */
 const CONFIGS: Readonly<Record<string, (port: number) => Json>> = {
+  modbus: (port) => ({
+    name: "contract",
+    id: "0f8fad5b-d9cb-469f-a165-70867728950f",
+    master: {
+      slaves: [
+        {
+          deviceName: "A",
+          host: "127.0.0.1",
+          port,
+          unitId: 1,
+          pollPeriod: 100,
+          timeout: 1,
+          retries: 0,
+          connectAttemptTimeMs: 1000,
+          timeseries: [{ tag: "n", type: "16int", functionCode: 3, address: 0 }],
+        },
+      ],
+    },
+  }),
   mqtt: (port) => ({
     name: "contract",
     id: "0f8fad5b-d9cb-469f-a165-70867728950e",

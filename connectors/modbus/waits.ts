@@ -1,0 +1,105 @@
+import type { ModbusReply, ModbusRequest } from "./client.ts";
+import { answerSize } from "./frames.ts";
+import { type Line, type LineTiming, wireSize } from "./line.ts";
+
+/** What a device's configuration says about talking to it. */
+export interface TalkSettings {
+  readonly timeoutMs: number;
+  /** Replaces every computed wait. */
+  readonly responseTimeoutMs: number | undefined;
+  readonly retries: number;
+  readonly retryWrites: boolean;
+  readonly delayMs: number;
+  readonly failuresToDown: number;
+}
+
+/** Waits on a shared serial line, beyond the time the frames take. */
+const SERIAL_SLACK_MS = 300;
+const SERIAL_PROBE_MS = 400;
+/** Waits on a shared TCP or UDP line. */
+const LEAST_WAIT_MS = 1000;
+const FIRST_WAIT_MS = 3000;
+/** The line a unit is on, as far as waiting goes. */
+interface WaitingLine {
+  readonly line: Line;
+  readonly timing: LineTiming;
+  /** Others wait meanwhile. */
+  readonly isShared: boolean;
+}
+
+/**
+ * How long to wait for one unit: as configured while it has the line for itself, else as little as its answers so far allow, because
+ * others wait meanwhile.
+ */
+export class AnswerWaits {
+  readonly #line: WaitingLine;
+  #longestTurnaroundMs = 0;
+  #longestAnswerMs = 0;
+
+  constructor(line: WaitingLine) {
+    this.#line = line;
+  }
+
+  /** An answer came. */
+  seen(reply: ModbusReply, request: ModbusRequest): void {
+    const { line, timing } = this.#line;
+    const sendingMs = timing.charMs * wireSize(line.framing, pduSizes(request)[0]);
+    this.#longestTurnaroundMs = Math.max(this.#longestTurnaroundMs, reply.turnaroundMs - sendingMs);
+    this.#longestAnswerMs = Math.max(this.#longestAnswerMs, reply.elapsedMs);
+  }
+
+  /** How long to wait for the answer to a request. */
+  forRequest(request: ModbusRequest, talk: TalkSettings): number {
+    if (talk.responseTimeoutMs !== undefined) {
+      return talk.responseTimeoutMs;
+    }
+    const { line, isShared } = this.#line;
+    if (!isShared) {
+      return talk.timeoutMs;
+    }
+    if (line.kind === "serial") {
+      const slackMs = Math.max(SERIAL_SLACK_MS, 4 * this.#longestTurnaroundMs);
+      return Math.min(talk.timeoutMs, this.#frameMs(request) + slackMs);
+    }
+    return Math.min(talk.timeoutMs, this.#likelyMs());
+  }
+
+  /** How long to wait for the answer of a unit that is down. */
+  forProbe({ timeoutMs, responseTimeoutMs }: TalkSettings): number {
+    const isSharedSerial = this.#line.line.kind === "serial" && this.#line.isShared;
+    const waitMs = isSharedSerial ? SERIAL_PROBE_MS : this.#likelyMs();
+    return responseTimeoutMs ?? Math.min(timeoutMs, waitMs);
+  }
+
+  #likelyMs(): number {
+    return this.#longestAnswerMs > 0
+      ? Math.max(LEAST_WAIT_MS, 8 * this.#longestAnswerMs)
+      : FIRST_WAIT_MS;
+  }
+
+  /** Time both frames take on a serial line, with the silence behind each. */
+  #frameMs(request: ModbusRequest): number {
+    const { line, timing } = this.#line;
+    const [sent, answered] = pduSizes(request);
+    const characters = wireSize(line.framing, sent) + wireSize(line.framing, answered);
+    return timing.charMs * characters + 2 * timing.gapMs;
+  }
+}
+
+/** Bytes of a request and of its answer in the application layer. */
+export function pduSizes(request: ModbusRequest): readonly [number, number] {
+  switch (request.functionCode) {
+    case 5:
+    case 6:
+      return [5, 5];
+    case 15:
+      return [6 + Math.ceil(request.coils.length / 8), 5];
+    case 16:
+      return [6 + 2 * request.registers.length, 5];
+    default: {
+      const { functionCode, count } = request;
+      const pdu = Uint8Array.of(functionCode, 0, 0, count >> 8, count & 0xff);
+      return [5, answerSize(pdu) ?? 5];
+    }
+  }
+}
