@@ -190,7 +190,7 @@ export class Routes {
       });
       outcome.records.push(...records);
       outcome.isCounted ||= route.counts;
-      metrics.count("convertersMsgProcessed");
+      countConverted(records, metrics);
     } catch (error) {
       const reason = error instanceof DataError ? error.reason : "converter-error";
       outcome.reason ??= reason;
@@ -225,6 +225,21 @@ export class Routes {
 }
 
 const NONE: readonly Route[] = [];
+
+/** What a converter made of one message, under the names of the statistics report. */
+function countConverted(records: readonly DeviceData[], metrics: Metrics): void {
+  let points = 0;
+  let attributes = 0;
+  for (const record of records) {
+    attributes += Object.keys(record.attributes ?? {}).length;
+    for (const { values } of record.telemetry ?? []) {
+      points += Object.keys(values).length;
+    }
+  }
+  metrics.count("convertersMsgProcessed");
+  metrics.count("convertersTsProduced", points);
+  metrics.count("convertersAttrProduced", attributes);
+}
 
 function sample(payload: Uint8Array): string {
   return Buffer.from(payload.subarray(0, SAMPLE_BYTES)).toString();

@@ -46,8 +46,8 @@ export function loadSideFiles(gateway: GatewayConfig, configDir: string): SideFi
       ? load(statisticsCommands, configuration)
       : undefined;
   if ((commands ?? []).length > 0 && !gateway.tbgw.allowStatisticsCommands) {
-    const message =
-      "the commands are left out: they need tbgw.allowStatisticsCommands in tb_gateway.json";
+    const names = (commands ?? []).map(({ attributeOnGateway }) => `"${attributeOnGateway}"`);
+    const message = `the commands of ${names.join(", ")} are left out: they need tbgw.allowStatisticsCommands in tb_gateway.json`;
     const file = resolve(configDir, configuration ?? "");
     issues.push({ severity: "warning", file, line: 1, path: "$", message });
   }

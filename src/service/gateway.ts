@@ -27,6 +27,7 @@ import { RemoteServices } from "./remote-services.ts";
 import type { ShellSwitches } from "./remote-shell.ts";
 import type { RpcCounts } from "./rpc.ts";
 import { openStampClock, type StampClock } from "./stamp-clock.ts";
+import { Statistics, type StatisticsSettings } from "./statistics.ts";
 import { type GatewayStatus, StatusReader, type UnusableConnectorStatus } from "./status.ts";
 
 /** All a gateway is made from. */
@@ -45,6 +46,8 @@ export interface GatewaySetup {
   readonly secrets?: readonly string[];
   /** `undefined`: no web server. */
   readonly web?: WebSettings | undefined;
+  /** `undefined`: no statistics. */
+  readonly statistics?: StatisticsSettings | undefined;
   readonly logLevel: LogLevel;
   /** `tbgw.allowReboot`. Default: false. */
   readonly allowReboot?: boolean;
@@ -102,6 +105,7 @@ export class Gateway implements AsyncDisposable {
   readonly #observation: Observation;
   readonly #views: LocalViews;
   readonly #status: StatusReader;
+  readonly #statistics: Statistics;
   #stopped: Promise<void> | undefined;
 
   private constructor(setup: GatewaySetup, options: GatewayOptions, parts: GatewayParts) {
@@ -145,6 +149,12 @@ export class Gateway implements AsyncDisposable {
       onFailure,
     });
     this.#status = this.#buildStatus();
+    this.#statistics = new Statistics({
+      clock,
+      log: this.#log,
+      store: (data, signal) => this.#pipeline.acceptOwn(data, signal),
+      status: () => this.status(),
+    });
   }
 
   /** Opens the store and starts everything. @throws Error when the store cannot be opened */
@@ -236,6 +246,7 @@ export class Gateway implements AsyncDisposable {
     await this.#connectors[Symbol.asyncDispose]();
     await this.#deviceService[Symbol.asyncDispose]();
     await this.#pipeline[Symbol.asyncDispose]();
+    await this.#statistics[Symbol.asyncDispose]();
     await this.#remote[Symbol.asyncDispose]();
     this.#own[Symbol.dispose]();
     await this.#views[Symbol.asyncDispose]();
@@ -256,6 +267,9 @@ export class Gateway implements AsyncDisposable {
   }
 
   #startConnectors(): void {
+    if (this.#setup.statistics !== undefined) {
+      this.#statistics.start(this.#setup.statistics);
+    }
     this.#connectors.start(this.#setup.connectors);
     this.#log.info("Gateway is running", {
       connectors: this.#setup.connectors.length,

@@ -4,6 +4,7 @@ import type { ReportSettings } from "../pipeline/reports.ts";
 import type { LogLevel } from "../sdk/logger.ts";
 import type { DeviceSettings } from "./device-service.ts";
 import type { GatewaySetup } from "./gateway.ts";
+import { statisticsSettings } from "./statistics.ts";
 import type { UnusableConnectorStatus } from "./status.ts";
 
 /**
@@ -40,6 +41,7 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
     devices: deviceSettings(configuration),
     unusable: configuration.connectors.flatMap(unusableStatus),
     secrets,
+    statistics: statisticsSettings(configuration),
     web: web.enabled ? { host: web.host, port: web.port } : undefined,
     logLevel,
     allowReboot: tbgw.allowReboot,
