@@ -287,6 +287,7 @@ export class Gateway implements AsyncDisposable {
       delivery: this.#delivery,
       stamps: this.#stamps,
       logs: () => this.#remote.logStatus,
+      reports: () => this.#pipeline.reportCounters,
       devices: this.#devices,
       connectors: () => this.#connectors.supervisors,
       unusable: this.#setup.unusable ?? [],
