@@ -10,6 +10,10 @@ const MAX_PENDING = 10_000;
 /** Most calls remembered, the answered ones included, and most characters of them. */
 const MAX_CALLS = 50_000;
 const MAX_LENGTH = 32 * 1024 * 1024;
+/** An answer is remembered for so long at least: the platform repeats what it has no reply for as long as its own caller waits. */
+const MIN_KEPT_MS = 10_000;
+/** An answer of at most so many characters has no shorter one. */
+const MAX_SHORT_LENGTH = 128;
 /** The answer "Request timeout" goes out so much earlier that it arrives while the caller still waits: this share, at most so many ms. */
 const EARLY_SHARE = 0.05;
 const MAX_EARLY_MS = 250;
@@ -52,15 +56,13 @@ export interface CallCounts {
 interface Call {
   readonly key: string;
   readonly request: CallRequest;
-  /** Monotonic milliseconds from which on nobody waits. */
-  readonly endMs: number;
+  /** Monotonic milliseconds until which a delivery is taken for a repetition. */
+  readonly keptMs: number;
   readonly abort: AbortController;
-  /** Deliveries that have no reply yet. */
-  owed: number;
+  /** Deliveries that have no reply yet, each by the monotonic milliseconds from which on nobody waits for its reply. */
+  owed: number[];
   /** JSON text of the answer once there is one. */
   answer: string | undefined;
-  /** The answer was too large and an error took its place. */
-  isShortened: boolean;
   timer: Disposable | undefined;
 }
 
@@ -91,8 +93,10 @@ export class RpcCalls implements Disposable {
     const { device, id, method, params } = request;
     const key = JSON.stringify([device, id, method, encodeJson(params)]);
     const known = this.#calls.get(key);
-    if (known !== undefined && this.#clock.monotonicMs() < known.endMs) {
-      known.owed += 1;
+    const nowMs = this.#clock.monotonicMs();
+    const endMs = nowMs + request.timeoutMs;
+    if (known !== undefined && nowMs < known.keptMs) {
+      known.owed.push(endMs);
       this.#reply(known);
       return;
     }
@@ -102,11 +106,10 @@ export class RpcCalls implements Disposable {
     const call: Call = {
       key,
       request,
-      endMs: this.#clock.monotonicMs() + request.timeoutMs,
+      keptMs: Math.max(endMs, nowMs + MIN_KEPT_MS),
       abort: new AbortController(),
-      owed: 1,
+      owed: [endMs],
       answer: undefined,
-      isShortened: false,
       timer: undefined,
     };
     this.#remember(call);
@@ -115,7 +118,7 @@ export class RpcCalls implements Disposable {
       this.#answer(call, failure("Too many calls wait for an answer", 429));
       return;
     }
-    this.#execute(call, execute);
+    this.#execute(call, endMs, execute);
   }
 
   /** Answers everything that is at work with `error`, code 503. */
@@ -145,11 +148,11 @@ export class RpcCalls implements Disposable {
     }
   }
 
-  #execute(call: Call, execute: Execute): void {
+  #execute(call: Call, endMs: number, execute: Execute): void {
     this.#counts.executions += 1;
     const { timeoutMs } = call.request;
     const earlyMs = Math.min(MAX_EARLY_MS, timeoutMs * EARLY_SHARE);
-    const deadlineMs = call.endMs - earlyMs;
+    const deadlineMs = endMs - earlyMs;
     call.timer = this.#clock.timer(timeoutMs - earlyMs, () => {
       this.#counts.timedOut += 1;
       call.abort.abort(new TransientError(`No answer within ${timeoutMs} ms`));
@@ -171,7 +174,7 @@ export class RpcCalls implements Disposable {
     this.#pending -= 1;
     call.timer?.[Symbol.dispose]();
     // Repetitions may come until the caller gives up.
-    const leftMs = Math.max(0, call.endMs - this.#clock.monotonicMs());
+    const leftMs = Math.max(0, call.keptMs - this.#clock.monotonicMs());
     call.timer = this.#clock.timer(leftMs, () => this.#forget(call));
     this.#reply(call);
     this.#trim();
@@ -184,29 +187,34 @@ export class RpcCalls implements Disposable {
       return;
     }
     const { device, id, method, target } = request;
-    for (; call.owed > 0; call.owed -= 1) {
+    for (const deadlineMs of call.owed.splice(0)) {
+      let text = answer;
       this.#replies.send({
         topic: target.topic,
-        payload: () => target.payload(call.answer ?? answer),
+        payload: () => {
+          text = call.answer ?? answer;
+          return target.payload(text);
+        },
         length: answer.length,
-        deadlineMs: call.endMs,
+        deadlineMs,
         about: { device, id, method },
-        tooLarge: () => this.#tooLarge(call),
+        tooLarge: () => this.#tooLarge(call, { deadlineMs, length: text.length }),
       });
     }
   }
 
   /** An answer of this size never arrives: the caller gets to know that instead. */
-  #tooLarge(call: Call): void {
-    const length = call.answer?.length ?? 0;
-    if (call.isShortened || this.#calls.get(call.key) !== call) {
+  #tooLarge(call: Call, reply: { readonly deadlineMs: number; readonly length: number }): void {
+    const { answer } = call;
+    if (answer === undefined || reply.length <= MAX_SHORT_LENGTH) {
       return;
     }
-    call.isShortened = true;
-    const text = `The answer is too large for the platform: ${length} characters`;
-    call.answer = answerText(failure(text, 413));
-    this.#length += call.answer.length - length;
-    call.owed += 1;
+    if (answer.length > MAX_SHORT_LENGTH) {
+      const text = `The answer is too large for the platform: ${answer.length} characters`;
+      call.answer = answerText(failure(text, 413));
+      this.#length -= this.#calls.get(call.key) === call ? answer.length - call.answer.length : 0;
+    }
+    call.owed.push(reply.deadlineMs);
     this.#reply(call);
   }
 
@@ -231,7 +239,7 @@ export class RpcCalls implements Disposable {
       if (this.#calls.size <= MAX_CALLS && this.#length <= MAX_LENGTH) {
         return;
       }
-      if (call.answer !== undefined && call.owed === 0) {
+      if (call.answer !== undefined) {
         this.#forget(call);
       }
     }

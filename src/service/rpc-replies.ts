@@ -39,7 +39,7 @@ export interface ReplyCounts {
   readonly unacknowledged: number;
   readonly refused: number;
   /** Too many waited. */
-  readonly overflow: number;
+  readonly dropped: number;
 }
 
 /** Sends replies ahead of all data; one that cannot leave waits for the platform until its deadline, and is never sent after it. */
@@ -49,7 +49,7 @@ export class RpcReplies implements Disposable {
   readonly #publisher: Publisher;
   readonly #platform: PlatformLink;
   readonly #subscription: Disposable;
-  readonly #counts = { sent: 0, late: 0, unacknowledged: 0, refused: 0, overflow: 0 };
+  readonly #counts = { sent: 0, late: 0, unacknowledged: 0, refused: 0, dropped: 0 };
   #waiting: Reply[] = [];
   #waitingLength = 0;
   #inFlight = 0;
@@ -84,7 +84,7 @@ export class RpcReplies implements Disposable {
       this.#dropExpired();
     }
     while (this.#waiting.length > MAX_WAITING || this.#waitingLength > MAX_WAITING_LENGTH) {
-      this.#drop(this.#shift(), "overflow");
+      this.#drop(this.#shift(), "dropped");
     }
     this.#pump();
     if (this.#waiting.length > 0) {
@@ -203,7 +203,7 @@ export class RpcReplies implements Disposable {
     }
   }
 
-  #drop(reply: Reply | undefined, reason: "late" | "overflow"): void {
+  #drop(reply: Reply | undefined, reason: "late" | "dropped"): void {
     if (reply !== undefined) {
       this.#counts[reason] += 1;
       this.#log.warn("A reply could not be sent in time", { ...reply.about, reason });

@@ -48,9 +48,17 @@ export class BoundDevice {
 
   /** Sends a message to the client; nothing once it is over. */
   publish(topic: string, payload: string | Buffer): void {
-    if (!this.isClosed) {
-      this.#send(topic, payload);
+    if (this.isClosed) {
+      return;
     }
+    const { downlinkListeners } = this.#platform;
+    if (downlinkListeners.size > 0) {
+      const event = { connection: this.#connection.number, topic, text: payload.toString() };
+      for (const listener of downlinkListeners) {
+        listener(event);
+      }
+    }
+    this.#send(topic, payload);
   }
 
   /** Closes the connection with an MQTT 5 reason. */

@@ -31,6 +31,14 @@ export interface PublishEvent {
   readonly packetId: number | undefined;
 }
 
+/** A message to a device, shown to listeners before it is sent. */
+export interface DownlinkEvent {
+  /** Number of the connection, from 1. */
+  readonly connection: number;
+  readonly topic: string;
+  readonly text: string;
+}
+
 /** A value that was stored. */
 export interface ValueEvent {
   readonly device: string;
@@ -69,6 +77,7 @@ export class Platform {
   readonly metrics = new GatewayMetrics();
   readonly rpc: RpcEngine;
   readonly transcript: Transcript | undefined;
+  readonly downlinkListeners = new Set<(event: DownlinkEvent) => void>();
   readonly publishListeners = new Set<(event: PublishEvent) => void>();
   readonly valueListeners = new Set<(event: ValueEvent) => void>();
   clientRpc: ClientRpcHandler = () => undefined;

@@ -2,7 +2,7 @@ import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
 import type { Faults } from "./faults.ts";
 import { Listener, type TlsOptions } from "./listener.ts";
-import { Platform, type PublishEvent, type ValueEvent } from "./platform.ts";
+import { type DownlinkEvent, Platform, type PublishEvent, type ValueEvent } from "./platform.ts";
 import type { Session } from "./session.ts";
 import type { Counters, ServerVersion, Timings } from "./settings.ts";
 import { Tenant } from "./tenant.ts";
@@ -124,6 +124,12 @@ export class ThingsBoardDouble extends Tenant implements AsyncDisposable {
   onPublish(listener: (event: PublishEvent) => void): Disposable {
     this.#platform.publishListeners.add(listener);
     return { [Symbol.dispose]: () => this.#platform.publishListeners.delete(listener) };
+  }
+
+  /** Calls `listener` for every message to a device, before it is sent. */
+  onDownlink(listener: (event: DownlinkEvent) => void): Disposable {
+    this.#platform.downlinkListeners.add(listener);
+    return { [Symbol.dispose]: () => this.#platform.downlinkListeners.delete(listener) };
   }
 
   /** Calls `listener` for every value that is stored. */
