@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import { type LoadedConfiguration, loadConfiguration } from "../config/load.ts";
+import type { Overlay } from "../config/text-file.ts";
 import { connectorTypes } from "../connector/registry.ts";
 import { LogSettings } from "../logging/settings.ts";
 import { startAgain } from "../platform/exec.ts";
@@ -7,6 +8,7 @@ import { systemClock } from "../sdk/clock.ts";
 import { errorText } from "../sdk/errors.ts";
 import type { Logger, LogLevel } from "../sdk/logger.ts";
 import { Gateway } from "../service/gateway.ts";
+import type { GatewaySetup } from "../service/gateway-setup.ts";
 import { gatewaySetup } from "../service/setup.ts";
 import { aborted, StopSignal } from "../service/signals.ts";
 import { VERSION } from "../version.ts";
@@ -54,13 +56,16 @@ async function runGateway(options: RunOptions): Promise<number> {
   using stop = new StopSignal();
   const failed = new AbortController();
   const restart = new AbortController();
-  const configuration = await loadConfiguration({
-    configDir: options.configDir,
-    dataDir: options.dataDir,
-    env: process.env,
-    cwd: process.cwd(),
-    connectorTypes,
-  });
+  const load = (overlay?: Overlay): Promise<LoadedConfiguration> =>
+    loadConfiguration({
+      configDir: options.configDir,
+      dataDir: options.dataDir,
+      env: process.env,
+      cwd: process.cwd(),
+      connectorTypes,
+      overlay,
+    });
+  const configuration = await load();
   await using logs = openLogs(configuration, options.logLevel);
   const log = logs.logger("service");
   process.on("unhandledRejection", (error) => {
@@ -78,13 +83,19 @@ async function runGateway(options: RunOptions): Promise<number> {
     );
   }
   log.info("Gateway starts", { version: VERSION, configDir: configuration.configDir });
-  const gateway = await Gateway.start(gatewaySetup(configuration, options.logLevel ?? "info"), {
-    clock,
-    sink: logs.sink,
-    logs,
-    onFailure: (error) => failed.abort(error),
-    onRestart: () => restart.abort("restart"),
-  });
+  const setup = (loaded: LoadedConfiguration): GatewaySetup =>
+    gatewaySetup(loaded, options.logLevel ?? "info");
+  const files = { loaded: configuration, load, setup };
+  const gateway = await Gateway.start(
+    { ...setup(configuration), files },
+    {
+      clock,
+      sink: logs.sink,
+      logs,
+      onFailure: (error) => failed.abort(error),
+      onRestart: () => restart.abort("restart"),
+    },
+  );
   await aborted(AbortSignal.any([stop.signal, failed.signal, restart.signal]));
   if (failed.signal.aborted) {
     log.error("The gateway cannot go on", { error: errorText(failed.signal.reason) });

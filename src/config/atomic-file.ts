@@ -12,7 +12,7 @@ import { dirname } from "node:path";
 /** A file whose next content is on the disk already, under another name. */
 export interface StagedFile {
   readonly file: string;
-  /** Puts the content in place, in one step. @throws Error when the disk refuses */
+  /** Puts the content in place, in one step; the second time does nothing. @throws Error when the disk refuses */
   commit(): void;
   /** Forgets the content; does nothing after `commit`. */
   discard(): void;
@@ -38,11 +38,15 @@ export function stageFile(file: string, text: string): StagedFile {
     rmSync(temporary, { force: true });
     throw error;
   }
+  let isDone = false;
   return {
     file,
     commit: () => {
-      renameSync(temporary, target);
-      syncFolder(dirname(target));
+      if (!isDone) {
+        renameSync(temporary, target);
+        isDone = true;
+        syncFolder(dirname(target));
+      }
     },
     discard: () => rmSync(temporary, { force: true }),
   };

@@ -110,7 +110,7 @@ export async function loadConfiguration(options: LoadOptions): Promise<LoadedCon
     document: main.document,
     overlay: options.overlay,
   });
-  return assemble(directories, main, loaded);
+  return assemble(directories, main, loaded, options.overlay);
 }
 
 function findPlace(choice: DirectoryChoice): ConfigPlace | ConfigError {
@@ -225,11 +225,12 @@ function assemble(
   directories: Directories,
   main: Main,
   loaded: Awaited<ReturnType<typeof loadConnectors>> = { connectors: [], secrets: [] },
+  overlay?: Overlay,
 ): LoadedConfiguration {
   const { gateway, identity, overrides } = main;
   const { session, provisioning } = identity;
   const plan = toStoragePlan(gateway.storage);
-  const side = loadSideFiles(gateway, directories.configDir);
+  const side = loadSideFiles(gateway, directories.configDir, overlay);
   const issues = [
     ...main.issues,
     ...side.issues,

@@ -8,7 +8,7 @@ import type { GatewayConfig } from "./gateway.ts";
 import { type FileIssue, located } from "./issue.ts";
 import { type LogsPlan, planLogs } from "./logs.ts";
 import { type StatisticsCommand, statisticsCommands } from "./statistics.ts";
-import { readDocument } from "./text-file.ts";
+import { type Overlay, readDocument } from "./text-file.ts";
 
 /** The files that the main file names besides those of the connectors. */
 export interface SideFiles {
@@ -31,11 +31,15 @@ export interface LogsFile {
 const LOGS_FILE = "logs.json";
 
 /** Loads the device filter and the custom statistics, where they are switched on, and the loggers. Never throws. */
-export function loadSideFiles(gateway: GatewayConfig, configDir: string): SideFiles {
+export function loadSideFiles(
+  gateway: GatewayConfig,
+  configDir: string,
+  overlay?: Overlay,
+): SideFiles {
   const { deviceFiltering, statistics } = gateway.thingsboard;
   const issues: FileIssue[] = [];
   const load = <S extends v.GenericSchema>(schema: S, name: string) =>
-    loadChecked(schema, resolve(configDir, name), issues);
+    loadChecked(schema, { file: resolve(configDir, name), overlay }, issues);
   const filter = deviceFiltering.enable
     ? load(deviceFilter, deviceFiltering.filterFile)
     : undefined;
@@ -54,17 +58,22 @@ export function loadSideFiles(gateway: GatewayConfig, configDir: string): SideFi
   return {
     deviceFilter: deepFreeze(filter),
     statisticsCommands: deepFreeze(commands ?? []),
-    logs: loadLogs(resolve(configDir, LOGS_FILE), issues),
+    logs: loadLogs({ file: resolve(configDir, LOGS_FILE), overlay }, issues),
     issues,
   };
 }
 
+interface Source {
+  readonly file: string;
+  readonly overlay: Overlay | undefined;
+}
+
 /** A missing file is no mistake: lines go to standard output then. */
-function loadLogs(file: string, issues: FileIssue[]): LogsFile {
-  if (!existsSync(file)) {
+function loadLogs({ file, overlay }: Source, issues: FileIssue[]): LogsFile {
+  if (overlay?.has(file) !== true && !existsSync(file)) {
     return { plan: undefined, problem: "the file is missing" };
   }
-  const { document, issues: textual } = readDocument(file);
+  const { document, issues: textual } = readDocument(file, overlay);
   issues.push(...textual);
   if (document?.value === undefined) {
     return { plan: undefined, problem: textual[0]?.message ?? "the file is empty" };
@@ -77,10 +86,10 @@ function loadLogs(file: string, issues: FileIssue[]): LogsFile {
 
 function loadChecked<S extends v.GenericSchema>(
   schema: S,
-  file: string,
+  { file, overlay }: Source,
   issues: FileIssue[],
 ): v.InferOutput<S> | undefined {
-  const { document, issues: textual } = readDocument(file);
+  const { document, issues: textual } = readDocument(file, overlay);
   issues.push(...textual);
   if (document?.value === undefined) {
     return undefined;

@@ -113,7 +113,7 @@ export class ConnectorSet implements AsyncDisposable {
       });
       return undefined;
     } catch (error) {
-      if (this.#isOver) {
+      if (this.#isOver || signal.aborted) {
         return undefined;
       }
       await this.#end(setup.id);

@@ -116,6 +116,16 @@ export class DeviceService implements AsyncDisposable {
     }
   }
 
+  /** Takes other settings for the filter and for silent devices; the rest of them is for a start. */
+  change({ filter, inactivity }: DeviceSettings): void {
+    this.devices.setFilter(filter);
+    this.#watch?.[Symbol.dispose]();
+    this.#watch = undefined;
+    if (inactivity !== undefined) {
+      this.#watchLater(inactivity);
+    }
+  }
+
   /** The gateway stops: that connectors end says nothing about their devices from here on. */
   stopping(): void {
     this.devices.close();

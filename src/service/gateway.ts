@@ -1,79 +1,30 @@
-import type { LeftBehind } from "../config/storage.ts";
 import { createHost, type HostServices } from "../connector/host.ts";
 import { ConnectorSet } from "../connector/reload.ts";
-import { type ConnectorSetup, ConnectorSupervisor } from "../connector/supervisor.ts";
+import { ConnectorSupervisor } from "../connector/supervisor.ts";
 import { DeliveryClient } from "../delivery/client.ts";
 import { LogSettings } from "../logging/settings.ts";
-import type { ReportSettings } from "../pipeline/reports.ts";
 import { Pipeline, type UplinkListener } from "../pipeline/uplink.ts";
-import type { Clock } from "../sdk/clock.ts";
-import { type Logger, type LogLevel, type LogSink, rateLimited } from "../sdk/logger.ts";
-import type { StorageSettings } from "../storage/event-store.ts";
-import type { SessionSettings } from "../thingsboard/settings.ts";
+import { type Logger, rateLimited } from "../sdk/logger.ts";
 import { BUILD_MS } from "../version.ts";
-import type { WebSettings } from "../web/server.ts";
 import { Announced } from "./announced.ts";
 import { ConnectorDirectory } from "./connector-directory.ts";
-import { DeviceService, type DeviceSettings, plainDevices } from "./device-service.ts";
+import { DeviceService, plainDevices } from "./device-service.ts";
 import type { Devices } from "./devices.ts";
 import { DownlinkServices } from "./downlink-services.ts";
 import { Downlinks } from "./downlinks.ts";
+import type { GatewayOptions, GatewaySetup } from "./gateway-setup.ts";
+import { LiveConfiguration } from "./live-configuration.ts";
 import { LocalViews } from "./local-views.ts";
 import type { ConnectorCounters } from "./metrics.ts";
 import { Observation } from "./observation.ts";
 import { OWN_ATTRIBUTES, OwnAttributes } from "./own-attributes.ts";
 import { PlatformLink } from "./platform-link.ts";
 import { RemoteServices } from "./remote-services.ts";
-import type { ShellSwitches } from "./remote-shell.ts";
 import type { RpcCounts } from "./rpc.ts";
+import { changeSettings } from "./settings-change.ts";
 import { openStampClock, type StampClock } from "./stamp-clock.ts";
-import { Statistics, type StatisticsSettings } from "./statistics.ts";
-import { type GatewayStatus, StatusReader, type UnusableConnectorStatus } from "./status.ts";
-
-/** All a gateway is made from. */
-export interface GatewaySetup {
-  readonly dataDir: string;
-  readonly session: SessionSettings | undefined;
-  readonly storage: StorageSettings;
-  /** Where a Python gateway may have left records. */
-  readonly leftBehind?: LeftBehind | undefined;
-  readonly connectors: readonly ConnectorSetup[];
-  /** Default: as without a word about devices in the configuration. */
-  readonly devices?: DeviceSettings | undefined;
-  /** Entries of the configuration that nothing can be started for: shown in the status. */
-  readonly unusable?: readonly UnusableConnectorStatus[];
-  /** Values that must not be shown. */
-  readonly secrets?: readonly string[];
-  /** `undefined`: no web server. */
-  readonly web?: WebSettings | undefined;
-  /** `undefined`: no statistics. */
-  readonly statistics?: StatisticsSettings | undefined;
-  readonly logLevel: LogLevel;
-  /** `tbgw.allowReboot`. Default: false. */
-  readonly allowReboot?: boolean;
-  /** `thingsboard.syncDevicesSharedAttributesOnConnect`. Default: true. */
-  readonly syncsAttributes?: boolean;
-  /** `thingsboard.remoteShell` and `tbgw.allowRemoteShell`. Default: both false. */
-  readonly shell?: ShellSwitches;
-  /** Default: every value goes up. */
-  readonly reports?: ReportSettings | undefined;
-  /** `thingsboard.latencyDebugMode`. Default: false. */
-  readonly latencyDebug?: boolean;
-}
-
-/** What the gateway needs of its surroundings. */
-export interface GatewayOptions {
-  readonly clock: Clock;
-  /** Epoch milliseconds before which the clock cannot be right. Default: the build of the program. */
-  readonly buildMs?: number;
-  readonly sink: LogSink;
-  /** Where lines go, and from which level on. Default: all to `sink`. */
-  readonly logs?: LogSettings;
-  /** The gateway cannot go on; the process should end with exit code 1, for its supervisor to start it again. */
-  readonly onFailure: (error: Error) => void;
-  /** The platform asks for a restart: stop the gateway and start the same program again. Left out: it is told that this is not possible. */
-  readonly onRestart?: () => void;
-}
+import { Statistics } from "./statistics.ts";
+import { type GatewayStatus, StatusReader } from "./status.ts";
 
 /** How long a stop lets the uplink drain. The store keeps the rest; a memory store gets longer. */
 const DRAIN_MS = 2000;
@@ -86,7 +37,8 @@ const STATUS_MS = 2000;
  * connectors, and stops in the opposite order.
  */
 export class Gateway implements AsyncDisposable {
-  readonly #setup: GatewaySetup;
+  #setup: GatewaySetup;
+  #configuration: LiveConfiguration | undefined;
   readonly #options: GatewayOptions;
   readonly #log: Logger;
   readonly #delivery: DeliveryClient;
@@ -202,20 +154,14 @@ export class Gateway implements AsyncDisposable {
     });
     const own = new OwnAttributes({ clock, log, publisher: delivery, platform });
     downlinks.on(OWN_ATTRIBUTES, (payload, match) => own.receive(match?.[0] ?? "", payload));
-    const remote = new RemoteServices({
-      clock,
-      log,
-      logs,
-      platform,
-      own,
-      delivery,
-      dataDir,
-      shell: setup.shell,
-    });
+    const { shell } = setup;
+    const link = { platform, own, delivery };
+    const remote = new RemoteServices({ ...link, clock, log, logs, dataDir, shell });
     const shown = { observation, views, logs, remote };
     const linked = { downlinks, delivery, platform, announced, own };
     const gateway = new Gateway(setup, options, { devices, stamps, ...linked, ...shown });
     gateway.#startConnectors();
+    gateway.#openConfiguration(platform);
     await views.show(gateway.#status);
     return gateway;
   }
@@ -241,6 +187,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   async #stopOnce(): Promise<void> {
+    await this.#configuration?.[Symbol.asyncDispose]();
     this.#deviceService.stopping();
     await this.#down[Symbol.asyncDispose]();
     await this.#connectors[Symbol.asyncDispose]();
@@ -277,6 +224,32 @@ export class Gateway implements AsyncDisposable {
     });
   }
 
+  #openConfiguration(platform: PlatformLink): void {
+    const { files } = this.#setup;
+    if (files !== undefined) {
+      this.#configuration = new LiveConfiguration(files, this.#setup, {
+        clock: this.#options.clock,
+        log: this.#log,
+        logs: this.#logs,
+        own: this.#own,
+        platform,
+        delivery: this.#delivery,
+        connectors: this.#connectors,
+        takeSettings: (setup) => {
+          const { shell } = this.#remote;
+          const [pipeline, devices, statistics] = [
+            this.#pipeline,
+            this.#deviceService,
+            this.#statistics,
+          ];
+          const parts = { log: this.#log, pipeline, devices, statistics, shell };
+          changeSettings(this.#setup, setup, parts);
+          this.#setup = { ...setup, files };
+        },
+      });
+    }
+  }
+
   #buildStatus(): StatusReader {
     return new StatusReader({
       clock: this.#options.clock,
@@ -287,7 +260,6 @@ export class Gateway implements AsyncDisposable {
       delivery: this.#delivery,
       stamps: this.#stamps,
       logs: () => this.#remote.logStatus,
-      reports: () => this.#pipeline.reportCounters,
       devices: this.#devices,
       connectors: () => this.#connectors.supervisors,
       unusable: this.#setup.unusable ?? [],

@@ -21,8 +21,12 @@ const MESSAGE_BYTES = 32_768;
 /** Most attributes that wait for the platform. */
 const MAX_WAITING = 10_000;
 
-/** Told of shared attributes of the gateway device: pushed, or fetched after a connect. May not throw. */
-export type SharedListener = (values: Values, removed: readonly string[]) => void;
+/** Told of shared attributes of the gateway device: pushed, or asked for after a connect (`isFetched`). May not throw. */
+export type SharedListener = (
+  values: Values,
+  removed: readonly string[],
+  isFetched?: boolean,
+) => void;
 
 /** What the attributes need of their surroundings. */
 export interface OwnAttributesDeps {
@@ -177,7 +181,7 @@ export class OwnAttributes implements Disposable {
   /** Asks, and tells everybody; asks again when the answer does not come though the link is up. */
   #fetch(keys: readonly string[] | "all"): void {
     this.request(keys, this.#life.signal).then(
-      (values) => this.#tell(values, []),
+      (values) => this.#tell(values, [], true),
       (error: unknown) => {
         if (this.#life.signal.aborted || !this.#deps.platform.connected) {
           return;
@@ -197,19 +201,20 @@ export class OwnAttributes implements Disposable {
       this.#tell(
         {},
         deleted.filter((name) => typeof name === "string"),
+        false,
       );
     } else {
-      this.#tell(body, []);
+      this.#tell(body, [], false);
     }
   }
 
-  #tell(values: Values, removed: readonly string[]): void {
+  #tell(values: Values, removed: readonly string[], isFetched: boolean): void {
     if (Object.keys(values).length === 0 && removed.length === 0) {
       return;
     }
     for (const { listener } of this.#subscriptions) {
       try {
-        listener(values, removed);
+        listener(values, removed, isFetched);
       } catch (error) {
         this.#deps.log.error("The gateway's attributes could not be taken", { error });
       }

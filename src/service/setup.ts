@@ -3,7 +3,7 @@ import type { LoadedConfiguration } from "../config/load.ts";
 import type { ReportSettings } from "../pipeline/reports.ts";
 import type { LogLevel } from "../sdk/logger.ts";
 import type { DeviceSettings } from "./device-service.ts";
-import type { GatewaySetup } from "./gateway.ts";
+import type { GatewaySetup } from "./gateway-setup.ts";
 import { statisticsSettings } from "./statistics.ts";
 import type { UnusableConnectorStatus } from "./status.ts";
 

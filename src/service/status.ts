@@ -5,7 +5,6 @@ import type { LinkStatus } from "../connector/host.ts";
 import type { ConnectorSetup, ConnectorState } from "../connector/supervisor.ts";
 import type { DeliveryReport } from "../delivery/port.ts";
 import { redactSecrets } from "../logging/redact.ts";
-import type { ReportCounters } from "../pipeline/reports.ts";
 import type { StorageSettings, StoreStats } from "../storage/event-store.ts";
 import { VERSION } from "../version.ts";
 import type { DeviceCondition } from "./device-health.ts";
@@ -61,8 +60,6 @@ export interface GatewayStatus extends Omit<DeliveryReport, "store"> {
   /** Devices that are connected. */
   readonly devices: number;
   readonly connectors: readonly ConnectorStatus[];
-  /** What the report strategies do. */
-  readonly reports: ReportCounters;
   /** RPC requests and attribute messages received since the start. */
   readonly messagesFromPlatform: number;
   readonly logs: LogStatus;
@@ -92,7 +89,6 @@ export interface StatusSources {
   readonly delivery: { readonly restarts: number; report(): Promise<DeliveryReport> };
   readonly stamps: { readonly isSet: boolean };
   readonly logs: () => LogStatus;
-  readonly reports: () => ReportCounters;
   readonly devices: {
     readonly connectedCount: number;
     of(connectorId: string): readonly Device[];
@@ -150,7 +146,6 @@ export class StatusReader {
       clock: stamps.isSet ? "set" : "not-set",
       devices: devices.connectedCount,
       connectors,
-      reports: sources.reports(),
       messagesFromPlatform: observation.messagesFromPlatform,
       logs: sources.logs(),
     });

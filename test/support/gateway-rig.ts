@@ -6,7 +6,8 @@ import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
 import type { Connector, ConnectorHost } from "../../src/sdk/connector.ts";
 import type { LogRecord } from "../../src/sdk/logger.ts";
-import { Gateway, type GatewayOptions, type GatewaySetup } from "../../src/service/gateway.ts";
+import { Gateway } from "../../src/service/gateway.ts";
+import type { GatewayOptions, GatewaySetup } from "../../src/service/gateway-setup.ts";
 import { until } from "./until.ts";
 import { plainSettings } from "./uplink-rig.ts";
 
