@@ -43,6 +43,8 @@ export class HttpServer implements AsyncDisposable {
       idleTimeout: IDLE_SECONDS,
       maxRequestBodySize: MAX_BODY_BYTES,
       development: false,
+      // Outside development the run time shares a port with whoever else has it, and each gets some of the requests.
+      reusePort: false,
       fetch: async (request) => {
         const { status, headers, body } = await answer({
           method: request.method,

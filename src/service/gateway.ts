@@ -78,7 +78,10 @@ export class Gateway implements AsyncDisposable {
     parts.devices.start({
       announce: (device) => parts.delivery.device(device),
       accept: (data, signal) => this.#pipeline.acceptAbout(data, signal),
-      forgotten: (deviceName) => this.#pipeline.forgetDevice(deviceName),
+      forgotten: (deviceName) => {
+        this.#pipeline.forgetDevice(deviceName);
+        this.#observation.health.forget(deviceName);
+      },
     });
     this.#down = this.#openDownlinks(parts);
     this.#down.addMethods(parts.remote.shell.methods);

@@ -157,10 +157,10 @@ export class StatusReader {
     const running = connectors();
     const ids = new Set(running.map(({ setup }) => setup.id));
     const rest = unusable.filter(({ id }) => !ids.has(id));
-    return [
+    return this.#shown([
       ...running.map((connector) => this.#connector(connector)),
       ...rest.map((entry): ConnectorStatus => ({ ...NOTHING, ...entry })),
-    ];
+    ]);
   }
 
   /** The configuration of a running connector, its secrets hidden; `undefined` when it does not run. */

@@ -27,7 +27,7 @@ describe("tbgw", () => {
     expect((await tbgw(["--version"])).out).toMatch(/^tbgw \d+\.\d+\.\d+\n$/);
     const help = await tbgw(["--help"]);
     expect(help.code).toBe(0);
-    for (const command of ["run", "demo", "check", "schema"]) {
+    for (const command of ["run", "demo", "check", "status", "schema"]) {
       expect(help.out).toContain(command);
       const one = await tbgw([command, "--help"]);
       expect(one.code).toBe(0);
