@@ -1,6 +1,6 @@
 import { errorText } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
-import type { Values } from "#sdk/model";
+import { Float, type Json, type Values } from "#sdk/model";
 import { VERSION } from "../version.ts";
 import type { Publisher } from "./claims.ts";
 import type { OwnAttributes } from "./own-attributes.ts";
@@ -44,8 +44,7 @@ export class OtaNotices implements Disposable {
       const keys = [`${kind}_title`, `${kind}_version`];
       if (keys.some((key) => values[key] !== undefined)) {
         for (const key of keys) {
-          const value = values[key];
-          this.#assigned[key] = typeof value === "string" ? value : (this.#assigned[key] ?? "");
+          this.#assigned[key] = textOf(values[key]) ?? this.#assigned[key] ?? "";
         }
         this.#answer(kind);
       }
@@ -85,4 +84,15 @@ export class OtaNotices implements Disposable {
         });
       });
   }
+}
+
+/** A version such as `7.1` may arrive as a number: the platform stores texts of digits so. */
+function textOf(value: Json | undefined): string | undefined {
+  if (value instanceof Float) {
+    return value.text ?? String(value.value);
+  }
+  if (typeof value === "number" || typeof value === "bigint") {
+    return String(value);
+  }
+  return typeof value === "string" ? value : undefined;
 }

@@ -54,6 +54,7 @@ export function metricsText(status: GatewayStatus, nowMs: number): string {
   addLedger(out, status);
   addStore(out, status, nowMs);
   addUplink(out, status);
+  addLogs(out, status);
   addConnectors(out, status.connectors);
   return out.text();
 }
@@ -78,6 +79,13 @@ function addProcess(out: OpenMetrics, status: GatewayStatus): void {
     [{ step: "reconnect" }, status.watchdog.reconnects],
     [{ step: "rebuild" }, status.watchdog.rebuilds],
   ]);
+}
+
+function addLogs(out: OpenMetrics, { logs: { dropped, remote } }: GatewayStatus): void {
+  counter(out, "tbgw_log_dropped_lines", "Log lines that were not written", dropped);
+  counter(out, "tbgw_remote_log_sent_lines", "Log lines sent to the platform", remote.shipped);
+  const help = "Log lines for the platform that were left out";
+  counter(out, "tbgw_remote_log_dropped_lines", help, remote.dropped);
 }
 
 /** Unit: one value. Kept over restarts, so that the sums hold at any time. */

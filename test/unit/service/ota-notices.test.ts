@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { Values } from "../../../src/sdk/model.ts";
+import { Float, type Values } from "../../../src/sdk/model.ts";
 import { unsentError } from "../../../src/sdk/unsent.ts";
 import { OtaNotices } from "../../../src/service/ota-notices.ts";
 import type { SharedListener } from "../../../src/service/own-attributes.ts";
@@ -56,8 +56,10 @@ describe("OtaNotices", () => {
         fw_error: expect.stringContaining("copy the new file"),
       },
     ]);
-    await push({ fw_version: "10" });
+    await push({ fw_version: new Float(7.1, "7.10") });
+    await push({ fw_version: new Float(7.1, "7.10") });
     expect(sent).toHaveLength(2);
+    expect(JSON.stringify(sent[1])).toContain('\\"Gateway\\" 7.10 by itself');
     expect(log.messages("warn")).toHaveLength(2);
   });
 
