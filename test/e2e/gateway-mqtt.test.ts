@@ -80,7 +80,7 @@ async function complete(platform: ThingsBoardDouble): Promise<void> {
 async function subscribed(gateway: GatewayProcess): Promise<void> {
   await until(
     "the gateway reached its broker",
-    () => gateway.output.includes("Link is up"),
+    () => /Link is up.*broker/.test(gateway.output),
     15_000,
   );
 }
