@@ -1,5 +1,4 @@
-import type { Clock } from "#sdk/clock";
-import type { Metrics } from "#sdk/connector";
+import type { ConnectorHost, Metrics } from "#sdk/connector";
 import type { MqttMessage } from "#sdk/converter";
 import { DataError } from "#sdk/errors";
 import { type Logger, rateLimited } from "#sdk/logger";
@@ -55,7 +54,7 @@ export interface RoutesOptions {
   readonly maxPayloadBytes: number;
   /** Offers a message to the calls that wait for a response. `true`: one waits for its topic. */
   readonly offerReply?: (message: Incoming) => boolean;
-  readonly host: { readonly clock: Clock; readonly metrics: Metrics; readonly log: Logger };
+  readonly host: Pick<ConnectorHost, "clock" | "metrics" | "log" | "converterLog">;
 }
 
 /** Longest part of a payload in a log line. */
@@ -84,12 +83,12 @@ export class Routes {
   #knownIdentifiers: ReadonlySet<number> = new Set();
 
   constructor(options: RoutesOptions) {
-    const { clock, log } = options.host;
+    const { clock, log, converterLog } = options.host;
     this.#options = options;
     this.#log = rateLimited(log, clock);
     for (const route of options.routes) {
       this.#router.add(route.filter, route);
-      this.#logs.set(route, rateLimited(log, clock));
+      this.#logs.set(route, rateLimited(route.kind === "mapping" ? converterLog : log, clock));
     }
   }
 

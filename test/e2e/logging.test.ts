@@ -76,6 +76,12 @@ async function open(options: Options = {}) {
       await client.endAsync();
       await until("the value arrived", () => platform.series("dev-1", "seq").length === sequence);
     },
+    /** Sends what no mapping can read. */
+    disturb: async (): Promise<void> => {
+      const client = await connectAsync(`mqtt://127.0.0.1:${broker.port}`);
+      await client.publishAsync("plant/dev-1/data", "no JSON", { qos: 1 });
+      await client.endAsync();
+    },
     lines: (key: string): string[] => platform.series("GW", key).map(({ value }) => String(value)),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -96,6 +102,7 @@ describe("with the logs.json of a Python gateway", () => {
       await platform.until(
         () => platform.attributes("GW", "client")["RemoteLoggingLevel"]?.value === "INFO",
       );
+      await plant.disturb();
       await plant.deliver();
       expect(await gateway.stop()).toBe(0);
       const names = readdirSync(logs);
@@ -118,6 +125,9 @@ describe("with the logs.json of a Python gateway", () => {
       expect(service.trimEnd().split("\n").at(-1)).toEndWith("Gateway has stopped");
       expect(readFileSync(join(logs, "plant_broker_connector.log"), "utf8")).toContain(
         "[mqtt_connector.py]",
+      );
+      expect(readFileSync(join(logs, "plant_broker_converter.log"), "utf8")).toMatch(
+        /\|WARNING\| - \[mqtt_converter\.py\] .* Message cannot be converted/,
       );
       expect(gateway.output).not.toContain(TOKEN);
       expect(
