@@ -1,4 +1,5 @@
 import { Float, isJsonObject, type Json } from "#sdk/model";
+import { upgradeOnlyOnChange } from "#sdk/report-strategy";
 
 type JsonObject = { readonly [key: string]: Json };
 
@@ -89,7 +90,7 @@ function upgradeSlave(slave: JsonObject): JsonObject {
       Reflect.deleteProperty(upgraded, key);
     }
   }
-  return upgradeItems(upgraded);
+  return upgradeOnlyOnChange(upgradeItems(upgraded));
 }
 
 function upgradeOwnServer(server: JsonObject): JsonObject {

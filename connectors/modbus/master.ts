@@ -376,10 +376,4 @@ function giveAdvice(slave: SlaveConfig, host: ConnectorHost): void {
       }
     }
   }
-  if (slave.sendDataOnlyOnChange === true) {
-    host.log.warn("sendDataOnlyOnChange has no effect", {
-      device,
-      instead: '"reportStrategy": {"type": "ON_CHANGE"}',
-    });
-  }
 }

@@ -114,7 +114,9 @@ export const slave = v.pipe(
     }),
     retryOnEmpty: ignored("Without effect."),
     retryOnInvalid: ignored("Without effect."),
-    sendDataOnlyOnChange: ignored('Use `reportStrategy: {"type": "ON_CHANGE"}`.'),
+    sendDataOnlyOnChange: optional(v.unknown(), {
+      doc: 'Older switch: `true` stands for `reportStrategy: {"type": "ON_CHANGE"}`.',
+    }),
     strict: ignored("Without effect."),
   }),
   v.rawCheck(({ dataset, addIssue }) => {
