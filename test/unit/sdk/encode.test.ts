@@ -1,6 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { encodeJson, encodeNumber, encodeValues, textOf } from "#sdk/encode";
+import {
+  encodeJson,
+  encodeNumber,
+  encodeValue,
+  encodeValues,
+  textOf,
+  ValuesWriter,
+} from "#sdk/encode";
 import { DataError } from "#sdk/errors";
 import { Float, type Json, type Values } from "#sdk/model";
 
@@ -177,6 +184,97 @@ describe("encodeJson()", () => {
     expect(() => encodeJson(deep)).toThrow(DataError);
   });
 });
+
+const anyNumber: fc.Arbitrary<number | bigint | Float> = fc.oneof(
+  fc.double(),
+  fc.integer(),
+  fc.maxSafeInteger(),
+  fc.constantFrom(-0, 1e21, 5e-324, Number.MAX_VALUE, 2 ** 53, 2 ** 63, -(2 ** 63)),
+  fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }),
+  fc.constantFrom(2n ** 63n - 1n, 2n ** 63n, -(2n ** 63n), -(2n ** 63n) - 1n),
+  fc.double().map((value) => new Float(value)),
+);
+const anyKey = fc.oneof(
+  fc.string({ unit: "binary" }),
+  fc.constantFrom("__proto__", "constructor", "toString", "7", "\u2028", "\ud800"),
+);
+const { tree: anyJson } = fc.letrec<{ readonly tree: Json }>((tie) => ({
+  tree: fc.oneof(
+    { depthSize: "small", withCrossShrink: true },
+    anyNumber,
+    fc.constant(null),
+    fc.boolean(),
+    fc.string({ unit: "binary" }),
+    fc.array(tie("tree"), { maxLength: 5 }),
+    fc.dictionary(anyKey, tie("tree"), { maxKeys: 5, noNullPrototype: false }),
+  ),
+}));
+
+describe("whatever the value", () => {
+  test("its text is JSON, and each number in it follows the rule of its type", () => {
+    fc.assert(
+      fc.property(anyJson, (value) => {
+        const text = encodeJson(value);
+        expectLike(JSON.parse(text), value);
+        // Strings away: what is left of digits are the numbers.
+        const numbers = text
+          .replaceAll(/"(?:[^"\\]|\\.)*"/g, '""')
+          .match(/[-+.\deE]*\d[-+.\deE]*/g);
+        for (const number of numbers ?? []) {
+          expect(number).toMatch(/^-?(?:0|[1-9]\d*)(?:\.\d{1,16})?$/);
+          if (!number.includes(".")) {
+            expect(BigInt.asIntN(64, BigInt(number))).toBe(BigInt(number));
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("encodeValues() counts each value once, and writes what encodeValue() does", () => {
+    fc.assert(
+      fc.property(fc.dictionary(anyKey, anyJson, { maxKeys: 8 }), (values) => {
+        const { text, count, rejected } = encodeValues(values);
+        const present = Object.keys(values).filter((key) => values[key] !== null);
+        expect(count + rejected).toBe(present.length);
+        const writer = new ValuesWriter();
+        for (const key of present) {
+          const json = encodeValue(values[key] ?? null);
+          if (json !== undefined) {
+            writer.add(key, json);
+          }
+        }
+        expect({ text: writer.text, count: writer.count }).toEqual({ text, count });
+        expect(Object.keys(JSON.parse(text) as object)).toHaveLength(count);
+      }),
+    );
+  });
+});
+
+/** Fails unless `read` is what the platform should make of `value`. */
+function expectLike(read: unknown, value: Json): void {
+  if (typeof value === "bigint") {
+    const isLong = BigInt.asIntN(64, value) === value;
+    expect(read).toBe(isLong ? Number(value) : String(value));
+  } else if (typeof value === "number" || value instanceof Float) {
+    const number = typeof value === "number" ? value : value.value;
+    if (Number.isFinite(number)) {
+      expect(typeof read).toBe("number");
+      expect(Math.abs(Number(read) - number)).toBeLessThanOrEqual(1e-16);
+    } else {
+      expect(read).toBeNull();
+    }
+  } else if (typeof value === "object" && value !== null) {
+    expect(Array.isArray(read)).toBe(Array.isArray(value));
+    const members = new Map(Object.entries(read as object));
+    expect([...members.keys()]).toEqual(Object.keys(value));
+    for (const [key, member] of Object.entries(value)) {
+      expectLike(members.get(key), member);
+    }
+  } else {
+    expect(read).toBe(value);
+  }
+}
 
 /** The sixteenth fraction digit is the last one sent. */
 function roundFloats(value: unknown): unknown {
