@@ -117,8 +117,8 @@ export class Reports implements AsyncDisposable {
   /** The strategy of the keys of `data` without one of their own; `undefined` when every value passes. Allocates nothing then. */
   strategyOf(source: ReportSource, data: DeviceData): Strategy | undefined {
     const { gateway } = this.#settings;
-    if (gateway.type === "DISABLED") {
-      return undefined;
+    if (gateway.type === "DISABLED" || this.#stopped !== undefined) {
+      return undefined; // After a stop nobody would send what waits.
     }
     if (source.strategy === undefined && data.strategy === undefined) {
       return data.keyStrategies === undefined && passesAll(gateway.type) ? undefined : gateway;
@@ -221,8 +221,6 @@ export class Reports implements AsyncDisposable {
     );
     await this.#running;
     await this.#replaceCache(this.#stop.signal);
-    this.#alarm[Symbol.dispose]();
-    this.#cleanup?.[Symbol.dispose]();
   }
 
   #deadline(): AbortSignal {
@@ -247,6 +245,9 @@ export class Reports implements AsyncDisposable {
   }
 
   #arm(): void {
+    if (this.#stopped !== undefined) {
+      return;
+    }
     const { nextDueMs, counters } = this.#cache;
     if (nextDueMs !== undefined && this.#running === undefined) {
       this.#alarm.at(Math.ceil(nextDueMs / TOGETHER_MS) * TOGETHER_MS);
@@ -263,9 +264,7 @@ export class Reports implements AsyncDisposable {
   #ring(): void {
     this.#running ??= this.#reportDue().finally(() => {
       this.#running = undefined;
-      if (this.#stopped === undefined) {
-        this.#arm();
-      }
+      this.#arm();
     });
   }
 
@@ -326,6 +325,9 @@ export class Reports implements AsyncDisposable {
 
   /** For values whose place is needed at once. What the store has no room for is counted. */
   #storeWithoutWaiting(reports: readonly Report[]): void {
+    if (reports.length === 0) {
+      return;
+    }
     const { sink } = this.#options;
     const onLost = (error: unknown): void => {
       if (error instanceof RejectedError) {

@@ -3,10 +3,11 @@ import { type EpochMs, epochMs } from "#sdk/model";
 /** Devices remembered at one time; beyond that the one seen longest ago is forgotten. */
 const MAX_DEVICES = 20_000;
 
-/** The last stamp of a device and the keys that have it. */
+/** The last stamp of a device and the keys that have it: a list, and a set once a second call asks for the same millisecond. */
 interface Last {
   ts: number;
-  keys: Set<string>;
+  keys: readonly string[];
+  known: Set<string> | undefined;
 }
 
 /**
@@ -16,25 +17,29 @@ interface Last {
 export class Stamps {
   readonly #last = new Map<string, Last>();
 
-  /** The stamp of values with these keys that arrived at `arrivedMs`. */
+  /** The stamp of values with these keys that arrived at `arrivedMs`. Keeps the list: nobody changes it afterwards. */
   stamp(deviceName: string, keys: readonly string[], arrivedMs: EpochMs): EpochMs {
     const last = this.#last.get(deviceName);
     if (last === undefined) {
-      this.#remember(deviceName, { ts: arrivedMs, keys: new Set(keys) });
+      this.#remember(deviceName, { ts: arrivedMs, keys, known: undefined });
       return arrivedMs;
     }
     if (arrivedMs > last.ts) {
       last.ts = arrivedMs;
-      last.keys = new Set(keys);
+      last.keys = keys;
+      last.known = undefined;
       return arrivedMs;
     }
-    if (keys.some((key) => last.keys.has(key))) {
+    const known = last.known ?? new Set(last.keys);
+    if (keys.some((key) => known.has(key))) {
       last.ts += 1;
-      last.keys = new Set(keys);
+      last.keys = keys;
+      last.known = undefined;
     } else {
       for (const key of keys) {
-        last.keys.add(key);
+        known.add(key);
       }
+      last.known = known;
     }
     return epochMs(last.ts);
   }

@@ -230,6 +230,7 @@ describe("what a period holds back", () => {
       [3000, 3000, 1],
     ]);
     expect(rig.clock.waiting).toBe(0);
+    expect(await rig.telemetry({ k: 1 })).toEqual({ status: "stored" });
 
     const broken = new ReportRig({ gateway: PERIOD });
     await broken.telemetry({ k: 0 });
