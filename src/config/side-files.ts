@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type * as v from "valibot";
 import { parseConfig } from "#sdk/config";
+import type { Json } from "#sdk/model";
 import { type DeviceFilterRules, deviceFilter } from "./device-filter.ts";
 import { deepFreeze } from "./freeze.ts";
 import type { GatewayConfig } from "./gateway.ts";
@@ -25,6 +26,8 @@ export interface LogsFile {
   readonly plan: LogsPlan | undefined;
   /** In words: why there is no plan. */
   readonly problem: string | undefined;
+  /** The content of the file; two plans cannot be compared, as they hold functions. */
+  readonly raw: Json | undefined;
 }
 
 /** The file with the loggers. */
@@ -71,17 +74,18 @@ interface Source {
 /** A missing file is no mistake: lines go to standard output then. */
 function loadLogs({ file, overlay }: Source, issues: FileIssue[]): LogsFile {
   if (overlay?.has(file) !== true && !existsSync(file)) {
-    return { plan: undefined, problem: "the file is missing" };
+    return { plan: undefined, problem: "the file is missing", raw: undefined };
   }
   const { document, issues: textual } = readDocument(file, overlay);
   issues.push(...textual);
   if (document?.value === undefined) {
-    return { plan: undefined, problem: textual[0]?.message ?? "the file is empty" };
+    const problem = textual[0]?.message ?? "the file is empty";
+    return { plan: undefined, problem, raw: undefined };
   }
   const planned = planLogs(document.value);
   issues.push(...planned.issues.map((issue) => located(file, document, issue)));
   const problem = planned.plan === undefined ? planned.issues[0]?.message : undefined;
-  return { plan: planned.plan, problem };
+  return { plan: planned.plan, problem, raw: deepFreeze(document.value) };
 }
 
 function loadChecked<S extends v.GenericSchema>(

@@ -70,7 +70,7 @@ export class LiveConfiguration implements AsyncDisposable {
       );
     };
     const logs = new RemoteLogs(parts.logs);
-    let logsFile = loaded.logs;
+    let logsFile = loaded.logs.raw;
     const configurator = new Configurator(loaded, running, {
       clock,
       log,
@@ -87,8 +87,8 @@ export class LiveConfiguration implements AsyncDisposable {
         },
         takeSettings: (setup, changed) => {
           parts.takeSettings(setup);
-          if (!isDeepStrictEqual(changed.logs, logsFile)) {
-            logsFile = changed.logs;
+          if (!isDeepStrictEqual(changed.logs.raw, logsFile)) {
+            logsFile = changed.logs.raw;
             logs
               .reload(changed)
               .catch((error: unknown) =>

@@ -52,6 +52,16 @@ describe("loadConfiguration", () => {
     });
   });
 
+  test("logs.json that has not changed is the same to a reload, and one that has is not", async () => {
+    const logs = { formatters: { F: { format: "%(message)s" } }, root: { level: "INFO" } };
+    using files = new ConfigFiles({ "tb_gateway.json": main(), "logs.json": logs });
+    using changed = new ConfigFiles({ "tb_gateway.json": main(), "logs.json": { ...logs, ts: 1 } });
+    const first = (await load(files)).logs;
+    expect(first.plan?.root.level).toBe("info");
+    expect((await load(files)).logs.raw).toEqual(first.raw);
+    expect((await load(changed)).logs.raw).not.toEqual(first.raw);
+  });
+
   test("writes nothing: every file and the directory are the same afterwards", async () => {
     using files = new ConfigFiles({ "tb_gateway.json": main([BUS]), "bus.json": BUS_FILE });
     const before = readFileSync(join(files.path, "bus.json"), "utf8");
