@@ -17,7 +17,11 @@ export interface GatewayFiles {
   /** The `tbgw` object; without it there is no web server, so that gateways of tests do not fight for its port. */
   readonly tbgw?: object;
   /** Keys of the MQTT connector file besides `broker.host` and `broker.port`. */
-  readonly mqtt?: { readonly broker?: object; readonly mapping?: readonly object[] };
+  readonly mqtt?: {
+    readonly broker?: object;
+    readonly mapping?: readonly object[];
+    readonly requestsMapping?: object;
+  };
 }
 
 /** How the program is started other than plainly. */
@@ -99,6 +103,7 @@ export class GatewayProcess implements AsyncDisposable {
         ...files.mqtt?.broker,
       },
       mapping: files.mqtt?.mapping ?? [SEQUENCE_MAPPING],
+      requestsMapping: files.mqtt?.requestsMapping,
     };
     await writeFile(join(this.dir, "config/tb_gateway.json"), JSON.stringify(main, null, 2));
     await writeFile(join(this.dir, "config/mqtt.json"), JSON.stringify(mqtt, null, 2));
