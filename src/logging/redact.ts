@@ -49,6 +49,16 @@ export class Secrets {
     this.#longestFirst = [...this.#texts].sort((one, other) => other.length - one.length);
   }
 
+  /** A value to be shown without any of them; texts stay texts, everything else passes unchanged. */
+  hide<T>(value: T): T {
+    if (this.#longestFirst.length === 0) {
+      return value;
+    }
+    // Only texts change, and a text stays a text.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
+    return redactSecrets(value, this.#longestFirst) as T;
+  }
+
   /** The line without any of them: the last line of defence, whatever a library put into an error. */
   redact(record: LogRecord): LogRecord {
     const known = this.#longestFirst;

@@ -25,8 +25,6 @@ export interface GatewaySetup {
   readonly devices?: DeviceSettings | undefined;
   /** Entries of the configuration that nothing can be started for: shown in the status. */
   readonly unusable?: readonly UnusableConnectorStatus[];
-  /** Values that must not be shown. */
-  readonly secrets?: readonly string[];
   /** `undefined`: no web server. */
   readonly web?: WebSettings | undefined;
   /** `undefined`: no statistics. */

@@ -258,14 +258,14 @@ export class Gateway implements AsyncDisposable {
       clock: this.#options.clock,
       dataDir: this.#setup.dataDir,
       storage: () => this.#setup.storage,
-      secrets: this.#setup.secrets ?? [],
+      secrets: this.#logs.secrets,
       observation: this.#observation,
       delivery: this.#delivery,
       stamps: this.#stamps,
       logs: () => this.#remote.logStatus,
       devices: this.#devices,
       connectors: () => this.#connectors.supervisors,
-      unusable: this.#setup.unusable ?? [],
+      unusable: () => this.#setup.unusable ?? [],
     });
   }
 

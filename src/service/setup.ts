@@ -12,7 +12,7 @@ import type { UnusableConnectorStatus } from "./status.ts";
  * `logLevel` other than `info` goes before the levels of the connector files.
  */
 export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLevel): GatewaySetup {
-  const { dataDir, storage, leftBehind, secrets } = configuration;
+  const { dataDir, storage, leftBehind } = configuration;
   const { tbgw, thingsboard } = configuration.gateway;
   const { web } = tbgw;
   const connectors = configuration.connectors.flatMap((connector) =>
@@ -40,7 +40,6 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
     connectors,
     devices: deviceSettings(configuration),
     unusable: configuration.connectors.flatMap(unusableStatus),
-    secrets,
     statistics: statisticsSettings(configuration),
     web: web.enabled ? { host: web.host, port: web.port } : undefined,
     logLevel,

@@ -4,7 +4,6 @@ import { redact } from "../config/redact.ts";
 import type { LinkStatus } from "../connector/host.ts";
 import type { ConnectorSetup, ConnectorState } from "../connector/supervisor.ts";
 import type { DeliveryReport } from "../delivery/port.ts";
-import { redactSecrets } from "../logging/redact.ts";
 import type { StorageSettings, StoreStats } from "../storage/event-store.ts";
 import { VERSION } from "../version.ts";
 import type { DeviceCondition } from "./device-health.ts";
@@ -84,7 +83,7 @@ export interface StatusSources {
   /** As it is at this moment: remote configuration may change it. */
   readonly storage: () => StorageSettings;
   /** Values that must not be shown, whatever a library has put into an error. */
-  readonly secrets: readonly string[];
+  readonly secrets: { hide<T>(value: T): T };
   readonly observation: Observation;
   readonly delivery: { readonly restarts: number; report(): Promise<DeliveryReport> };
   readonly stamps: { readonly isSet: boolean };
@@ -96,7 +95,7 @@ export interface StatusSources {
   /** In the order of the configuration. */
   readonly connectors: () => readonly RunningConnectorStatus[];
   /** Entries of the configuration that nothing could be started for. */
-  readonly unusable: readonly UnusableConnectorStatus[];
+  readonly unusable: () => readonly UnusableConnectorStatus[];
 }
 
 /** What a supervisor knows of its connector. */
@@ -106,18 +105,13 @@ export interface RunningConnectorStatus {
   readonly restarts: number;
 }
 
-/** A shorter secret would blank out ordinary text. */
-const MIN_SECRET_LENGTH = 4;
-
 /** Puts together what the gateway shows of itself: to `tbgw status`, the web and the statistics. */
 export class StatusReader {
   readonly #sources: StatusSources;
-  readonly #secrets: readonly string[];
   #pending: Promise<DeliveryReport> | undefined;
 
   constructor(sources: StatusSources) {
     this.#sources = sources;
-    this.#secrets = sources.secrets.filter((secret) => secret.length >= MIN_SECRET_LENGTH);
   }
 
   /**
@@ -156,7 +150,7 @@ export class StatusReader {
     const { connectors, unusable } = this.#sources;
     const running = connectors();
     const ids = new Set(running.map(({ setup }) => setup.id));
-    const rest = unusable.filter(({ id }) => !ids.has(id));
+    const rest = unusable().filter(({ id }) => !ids.has(id));
     return this.#shown([
       ...running.map((connector) => this.#connector(connector)),
       ...rest.map((entry): ConnectorStatus => ({ ...NOTHING, ...entry })),
@@ -230,12 +224,7 @@ export class StatusReader {
 
   /** The last line of defence against secrets: whatever a library has put into a text. */
   #shown<T>(value: T): T {
-    if (this.#secrets.length === 0) {
-      return value;
-    }
-    // Only texts change, and a text stays a text.
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
-    return redactSecrets(value, this.#secrets) as T;
+    return this.#sources.secrets.hide(value);
   }
 }
 
