@@ -22,6 +22,15 @@ function label(value: Json): string {
   return typeof value === "bigint" ? `${value}n` : (JSON.stringify(value) ?? "nothing");
 }
 
+/** A decimal number, with or without an exponent, as a multiple of 10⁻⁴⁰⁰: differences of floats would be rounded themselves. */
+function decimal(text: string): bigint {
+  const [, sign, whole = "", fraction = "", exponent = "0"] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/.exec(text) ?? [];
+  const digits =
+    BigInt(`${whole}${fraction}`) * 10n ** BigInt(400 + Number(exponent) - fraction.length);
+  return sign === "-" ? -digits : digits;
+}
+
 describe("encodeNumber()", () => {
   const cases: readonly (readonly [number | bigint | Float, string | undefined])[] = [
     [25, "25"],
@@ -73,7 +82,8 @@ describe("encodeNumber()", () => {
         const text = encodeNumber(new Float(value)) ?? "";
         expect(text).toMatch(/^-?\d+\.\d{1,16}$/);
         expect(text).not.toMatch(/\.\d+0$/);
-        expect(Math.abs(Number(text) - value)).toBeLessThanOrEqual(0.5000001e-16);
+        const distance = decimal(text) - decimal(String(value));
+        expect(2n * (distance < 0n ? -distance : distance)).toBeLessThanOrEqual(decimal("1e-16"));
       }),
     );
   });
