@@ -5,6 +5,7 @@ import { type MqttConfig, mqttConfig, requestsOf } from "./config.ts";
 import {
   compileAttributeUpdates,
   compileRpc,
+  compileRpcTimeout,
   compileSyncKeys,
   isTwoWay,
   planCall,
@@ -39,6 +40,7 @@ class MqttConnector implements Connector {
   readonly #calls: RpcCalls;
   readonly #rareLog: Logger;
   readonly #planRpc: ReturnType<typeof compileRpc>;
+  readonly rpcTimeoutMs: ReturnType<typeof compileRpcTimeout>;
   readonly #messagesOf: ReturnType<typeof compileAttributeUpdates>;
   readonly #syncKeys: ReturnType<typeof compileSyncKeys>;
   readonly #stop = new AbortController();
@@ -52,7 +54,9 @@ class MqttConnector implements Connector {
     const updates = requestsOf(config, "attributeUpdates").map(({ entry }) => entry);
     this.#messagesOf = compileAttributeUpdates(updates);
     this.#syncKeys = compileSyncKeys(updates);
-    this.#planRpc = compileRpc(requestsOf(config, "serverSideRpc").map(({ entry }) => entry));
+    const rpcs = requestsOf(config, "serverSideRpc").map(({ entry }) => entry);
+    this.#planRpc = compileRpc(rpcs);
+    this.rpcTimeoutMs = compileRpcTimeout(rpcs);
     const served = [...mappings, ...requestRoutes(config, this.#desk), ...replyRoutes(config)];
     const routes = new Routes({
       routes: served.map(({ route }) => route),

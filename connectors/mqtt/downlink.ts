@@ -36,6 +36,9 @@ type Fill = (variables: Values) => string;
 
 /** Names that are put in as they are wherever they stand, so that a payload may quote them itself. */
 const PLAIN = ["deviceName", "methodName", "requestId", "attributeKey"];
+/** How long a call may take that does not say, and the part of it that is kept for the way to the device and back. */
+const DEFAULT_CALL_MS = 10_000;
+const SENDING_MS = 1000;
 /** Methods of a device that carry topic and payload in their parameters. */
 const RESERVED: ReadonlySet<string> = new Set(["get", "set", "mqtt_get", "mqtt_set"]);
 
@@ -127,6 +130,29 @@ export function compileRpc(
       return planCall(request);
     }
     return found?.plan(request);
+  };
+}
+
+/**
+ * How long a call may take, for those whose response is awaited for longer than a call has by default: the response's own time-out has to come
+ * first. `undefined` for all others.
+ */
+export function compileRpcTimeout(
+  list: readonly RpcConfig[],
+): (request: Pick<RpcRequest, "deviceName" | "method">) => number | undefined {
+  const compiled = list.map((entry) => ({
+    device: compilePythonRegex(entry.deviceNameFilter),
+    method: compilePythonRegex(entry.methodFilter),
+    waitMs: isTwoWay(entry) ? (entry.responseTimeout ?? 0) : 0,
+  }));
+  return ({ deviceName = "", method }) => {
+    const found = compiled.find(
+      (entry) =>
+        entry.device.search(deviceName) !== undefined &&
+        entry.method.search(withoutPrefix(method)) !== undefined,
+    );
+    const neededMs = (found?.waitMs ?? 0) + SENDING_MS;
+    return neededMs > DEFAULT_CALL_MS ? neededMs : undefined;
   };
 }
 

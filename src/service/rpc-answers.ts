@@ -32,6 +32,13 @@ export function answerText(answer: Json): string {
   }
 }
 
+/** How long a call may take by the setting of its connector. */
+export function settingTimeoutMs(settingMs: number | undefined): number {
+  return settingMs === undefined || !(settingMs > 0)
+    ? DEFAULT_TIMEOUT_MS
+    : Math.min(MAX_TIMEOUT_MS, settingMs);
+}
+
 /** `params.timeout` in milliseconds; the wire has seconds, as a number or its text. `undefined` when there is no usable one. */
 export function wantedTimeoutMs(params: Json | undefined): number | undefined {
   const seconds = isJsonObject(params) ? numberOf(params["timeout"]) : undefined;

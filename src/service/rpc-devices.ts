@@ -7,7 +7,7 @@ import { isJsonObject, type Json } from "#sdk/model";
 import type { ConnectorCalls } from "./connector-calls.ts";
 import type { ConnectorDirectory, RunningConnector } from "./connector-directory.ts";
 import type { Downlinks } from "./downlinks.ts";
-import { DEFAULT_TIMEOUT_MS, failure, numberOf, wantedTimeoutMs } from "./rpc-answers.ts";
+import { failure, numberOf, settingTimeoutMs, wantedTimeoutMs } from "./rpc-answers.ts";
 import type { CallRequest, Execute, RpcCalls } from "./rpc-calls.ts";
 
 const TOPIC = "v1/gateway/rpc";
@@ -104,7 +104,7 @@ export class DeviceRpc implements Disposable {
   #connectorTimeoutMs(deviceName: string, method: string): number {
     const { devices, directory } = this.#deps;
     const owner = directory.byId(devices.get(deviceName)?.connectorId ?? "");
-    return owner?.connector.rpcTimeoutMs?.({ deviceName, method }) ?? DEFAULT_TIMEOUT_MS;
+    return settingTimeoutMs(owner?.connector.rpcTimeoutMs?.({ deviceName, method }));
   }
 
   /** Waits for its turn, and settles with the answer; the turn of the next one comes when the handler has ended. */

@@ -7,7 +7,7 @@ import { isJsonObject, type Json } from "#sdk/model";
 import type { ConnectorCalls } from "./connector-calls.ts";
 import type { ConnectorDirectory, RunningConnector } from "./connector-directory.ts";
 import type { Downlinks } from "./downlinks.ts";
-import { answerTo, DEFAULT_TIMEOUT_MS, wantedTimeoutMs } from "./rpc-answers.ts";
+import { answerTo, DEFAULT_TIMEOUT_MS, settingTimeoutMs, wantedTimeoutMs } from "./rpc-answers.ts";
 import type { Execute, RpcCalls } from "./rpc-calls.ts";
 import type { GatewayMethods } from "./rpc-methods.ts";
 
@@ -90,7 +90,7 @@ export class GatewayRpc implements Disposable {
     const { type, name } = partsOf(method);
     const settings = this.#deps.directory
       .ofType(type)
-      .map(({ connector }) => connector.rpcTimeoutMs?.({ method: name }) ?? DEFAULT_TIMEOUT_MS);
+      .map(({ connector }) => settingTimeoutMs(connector.rpcTimeoutMs?.({ method: name })));
     return Math.max(DEFAULT_TIMEOUT_MS, ...settings);
   }
 
