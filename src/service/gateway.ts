@@ -263,6 +263,7 @@ export class Gateway implements AsyncDisposable {
       delivery: this.#delivery,
       stamps: this.#stamps,
       logs: () => this.#remote.logStatus,
+      calls: () => this.rpc,
       devices: this.#devices,
       connectors: () => this.#connectors.supervisors,
       unusable: () => this.#setup.unusable ?? [],

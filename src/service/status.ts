@@ -12,6 +12,7 @@ import type { LogStatus } from "./log-services.ts";
 import type { Counters } from "./metrics.ts";
 import type { Observation } from "./observation.ts";
 import { type Outlook, outlook } from "./outlook.ts";
+import type { RpcCounts } from "./rpc.ts";
 import type { UplinkSummary } from "./uplink-history.ts";
 
 /** One connector as `tbgw status` shows it. */
@@ -61,6 +62,8 @@ export interface GatewayStatus extends Omit<DeliveryReport, "store"> {
   readonly connectors: readonly ConnectorStatus[];
   /** RPC requests and attribute messages received since the start. */
   readonly messagesFromPlatform: number;
+  /** Calls of the platform, and what became of their replies. */
+  readonly calls: RpcCounts;
   readonly logs: LogStatus;
 }
 
@@ -88,6 +91,7 @@ export interface StatusSources {
   readonly delivery: { readonly restarts: number; report(): Promise<DeliveryReport> };
   readonly stamps: { readonly isSet: boolean };
   readonly logs: () => LogStatus;
+  readonly calls: () => RpcCounts;
   readonly devices: {
     readonly connectedCount: number;
     of(connectorId: string): readonly Device[];
@@ -141,6 +145,7 @@ export class StatusReader {
       devices: devices.connectedCount,
       connectors,
       messagesFromPlatform: observation.messagesFromPlatform,
+      calls: sources.calls(),
       logs: sources.logs(),
     });
   }

@@ -73,6 +73,17 @@ export function someStatus(changed: Partial<GatewayStatus> = {}): GatewayStatus 
       },
     ],
     messagesFromPlatform: 4,
+    calls: {
+      deliveries: 3,
+      executions: 2,
+      timedOut: 1,
+      overflow: 0,
+      sent: 2,
+      late: 1,
+      unacknowledged: 0,
+      refused: 0,
+      dropped: 0,
+    },
     logs: { dropped: 0, remote: { shipped: 0, dropped: 0, cut: 0, waiting: 0 } },
     ...changed,
   };

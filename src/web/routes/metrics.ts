@@ -55,6 +55,7 @@ export function metricsText(status: GatewayStatus, nowMs: number): string {
   addStore(out, status, nowMs);
   addUplink(out, status);
   addLogs(out, status);
+  addCalls(out, status);
   addConnectors(out, status.connectors);
   return out.text();
 }
@@ -170,6 +171,21 @@ function addConnectors(out: OpenMetrics, all: readonly ConnectorStatus[]): void 
 }
 
 /** Every other counter, under the name its connector gave it. */
+/** Deliveries are repetitions too; each ends as one reply. */
+function addCalls(out: OpenMetrics, { calls }: GatewayStatus): void {
+  counter(out, "tbgw_rpc_deliveries", "Calls of the platform, repetitions too", calls.deliveries);
+  counter(out, "tbgw_rpc_executions", "Calls that were executed", calls.executions);
+  counter(out, "tbgw_rpc_timeouts", "Calls without an answer in time", calls.timedOut);
+  counter(out, "tbgw_rpc_overflows", "Calls refused because too many wait", calls.overflow);
+  out.add({ name: "tbgw_rpc_replies", type: "counter", help: "What became of replies" }, [
+    [{ outcome: "acknowledged" }, calls.sent],
+    [{ outcome: "late" }, calls.late],
+    [{ outcome: "unacknowledged" }, calls.unacknowledged],
+    [{ outcome: "refused" }, calls.refused],
+    [{ outcome: "dropped" }, calls.dropped],
+  ]);
+}
+
 function addEvents(out: OpenMetrics, connectors: readonly ConnectorStatus[]): void {
   const samples = connectors.flatMap(({ name, counters }) =>
     Object.entries(counters)
