@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { entries, field, optional } from "#sdk/config";
 import { reportStrategy } from "./item-config.ts";
+import { serverConfig } from "./server-config.ts";
 import { slave } from "./slave-config.ts";
 
 const master = v.looseObject({
@@ -16,6 +17,9 @@ export const modbusConfig = v.looseObject({
   configVersion: optional(v.unknown(), { doc: "Written by the platform.", ignored: true }),
   reportStrategy: optional(reportStrategy, { doc: "When values of this connector go up." }),
   master: field(master, {}, { doc: "The gateway as the master: devices it reads and writes." }),
+  slave: optional(serverConfig, {
+    doc: "The gateway as a server of its own, which other masters read and write.",
+  }),
 });
 
 /** The file as `create` gets it. */

@@ -1,4 +1,5 @@
 import { type Connector, type ConnectorHost, defineConnector } from "#sdk/connector";
+import { ConfigError, DataError } from "#sdk/errors";
 import type { AttributeUpdate, Json, RpcRequest } from "#sdk/model";
 import { Outbox } from "#sdk/outbox";
 import { Changes } from "./changes.ts";
@@ -9,6 +10,9 @@ import { LearntRefusals } from "./learnt.ts";
 import { upgradeConfig } from "./legacy.ts";
 import { lineBudgets } from "./line-time.ts";
 import { Master } from "./master.ts";
+import { probeArgs, probeModbus } from "./probe.ts";
+import { OwnServer, type ServerOptions } from "./server.ts";
+import type { ServerConfig } from "./server-config.ts";
 import { runAll } from "./tasks.ts";
 
 /** At the end: time for what was read already to become durable. */
@@ -26,10 +30,30 @@ export default defineConnector({
     const put = outbox.put.bind(outbox);
     const master = await Master.create({ slaves, host, learnt, put });
     adviseOnTime(config, host);
-    return new ModbusConnector({ host, outbox, master });
+    const server =
+      config.slave?.enabled === true ? makeServer(config, config.slave, { host, put }) : undefined;
+    return new ModbusConnector({ host, outbox, master, server });
   },
   explain: explainModbus,
+  probeArgs,
+  probe: probeModbus,
 });
+
+/** @throws ConfigError for a first value that does not fit */
+function makeServer(
+  { name = "modbus" }: ModbusConfig,
+  config: ServerConfig,
+  context: Pick<ServerOptions, "host" | "put">,
+): OwnServer {
+  try {
+    return new OwnServer({ config, ...context });
+  } catch (error) {
+    if (error instanceof DataError) {
+      throw new ConfigError(name, [{ path: "slave.values", message: error.message }]);
+    }
+    throw error;
+  }
+}
 
 /** A line on which more is asked for than it can carry. */
 function adviseOnTime(config: ModbusConfig, host: ConnectorHost): void {
@@ -46,6 +70,7 @@ interface Parts {
   readonly host: ConnectorHost;
   readonly outbox: Outbox;
   readonly master: Master;
+  readonly server: OwnServer | undefined;
 }
 
 class ModbusConnector implements Connector {
@@ -63,10 +88,14 @@ class ModbusConnector implements Connector {
   }
 
   async handleRpc(request: RpcRequest, signal: AbortSignal): Promise<Json> {
-    const device = this.#parts.master.devices.get(request.deviceName ?? "");
-    return device === undefined
-      ? { result: { error: "Device not found" } }
-      : await device.rpc(request, signal);
+    const { master, server } = this.#parts;
+    const device = master.devices.get(request.deviceName ?? "");
+    if (device !== undefined) {
+      return await device.rpc(request, signal);
+    }
+    return server !== undefined && request.deviceName === server.deviceName
+      ? await server.rpc(request)
+      : { result: { error: "Device not found" } };
   }
 
   async handleConnectorRpc(request: RpcRequest, signal: AbortSignal): Promise<Json> {
@@ -75,11 +104,19 @@ class ModbusConnector implements Connector {
   }
 
   async handleAttributes(update: AttributeUpdate, signal: AbortSignal): Promise<void> {
-    await this.#parts.master.devices.get(update.deviceName)?.update(update, signal);
+    const { master, server } = this.#parts;
+    const device = master.devices.get(update.deviceName);
+    if (device !== undefined) {
+      await device.update(update, signal);
+    } else if (server?.deviceName === update.deviceName) {
+      server.update(update);
+    }
   }
 
   sharedAttributeKeys(deviceName: string): readonly string[] | undefined {
-    const keys = this.#parts.master.devices.get(deviceName)?.sharedKeys ?? [];
+    const { master, server } = this.#parts;
+    const own = server?.deviceName === deviceName ? server.sharedKeys : [];
+    const keys = master.devices.get(deviceName)?.sharedKeys ?? own;
     return keys.length === 0 ? undefined : keys;
   }
 
@@ -89,12 +126,13 @@ class ModbusConnector implements Connector {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { outbox, master, host } = this.#parts;
-    if (master.devices.size === 0) {
+    const { outbox, master, host, server } = this.#parts;
+    if (master.devices.size === 0 && server === undefined) {
       host.log.warn("There is no device: nothing is read");
     }
     try {
-      await runAll([...master.tasks(), (stop) => this.#watchStatus(stop)], signal);
+      const tasks = [...master.tasks(), ...(server?.tasks() ?? [])];
+      await runAll([...tasks, (stop) => this.#watchStatus(stop)], signal);
     } finally {
       await outbox.flush(DRAIN_MS);
       await outbox[Symbol.asyncDispose]();

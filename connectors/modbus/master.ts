@@ -6,7 +6,7 @@ import { Bus } from "./bus.ts";
 import type { ModbusRequest } from "./client.ts";
 import type { Decoder } from "./decoder.ts";
 import { CommandedDevice } from "./device.ts";
-import type { ReadItemConfig, StrategyConfig } from "./item-config.ts";
+import type { ReadItemConfig } from "./item-config.ts";
 import { compileItems, type ReadTarget } from "./items.ts";
 import type { LearntRefusals } from "./learnt.ts";
 import { lineDifferences, lineKey, lineName, lineOf } from "./line.ts";
@@ -14,6 +14,7 @@ import { PollGroup } from "./poller.ts";
 import { readAdvice } from "./problems.ts";
 import { ReadPlan } from "./read-plan.ts";
 import type { SlaveConfig } from "./slave-config.ts";
+import { toStrategy } from "./strategy.ts";
 import { Unit } from "./unit.ts";
 import type { PolledDevice } from "./uplink.ts";
 import type { TalkSettings } from "./waits.ts";
@@ -325,19 +326,6 @@ function keysOf(item: ReadItemConfig, unitId: number): readonly string[] {
     decoders: new Map<string, Decoder>(),
   } as const;
   return compileItems([item], "telemetry", context).map(({ key }) => key);
-}
-
-/** A strategy of the configuration as the pipeline takes it; one without a type says nothing. */
-export function toStrategy(config: StrategyConfig | undefined): ReportStrategy | undefined {
-  if (config?.type === undefined) {
-    return undefined;
-  }
-  const { type, reportPeriod, ttl } = config;
-  return {
-    type,
-    ...(reportPeriod === undefined ? {} : { reportPeriod }),
-    ...(ttl === undefined ? {} : { ttl }),
-  };
 }
 
 function indexOrAdd(devices: PolledDevice[], device: PolledDevice): number {

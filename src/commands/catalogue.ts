@@ -47,6 +47,15 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
     ],
     load: async () => runnable((await import("./status.ts")).statusCommand),
   },
+  probe: {
+    summary: "Look at a device and print the configuration to paste",
+    examples: [
+      "tbgw probe modbus 10.0.0.7                What the registers of a Modbus TCP device hold",
+      "tbgw probe modbus /dev/ttyUSB0 --baudrate 9600 --parity E",
+      "tbgw probe modbus 10.0.0.7 --expect 229.01   Where and how a value is stored",
+    ],
+    load: async () => runnable((await import("./probe.ts")).probeCommand),
+  },
   store: {
     summary: "Look into the event store, while the gateway runs or not",
     examples: [

@@ -17,6 +17,7 @@ export {
   type Finding,
   type GatewayUplink,
   type Metrics,
+  type ProbeArgs,
   type Uplink,
 } from "../sdk/connector.ts";
 export {

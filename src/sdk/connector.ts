@@ -143,6 +143,8 @@ export interface ConnectorSpec<S extends StandardSchema> {
   create(config: Output<S>, host: ConnectorHost): Connector | Promise<Connector>;
   /** For `tbgw check --explain`: what each tag or mapping will ask for and send. No I/O. */
   explain?(config: Output<S>): readonly Explanation[];
+  /** The arguments of `tbgw probe <type>`, for its help and so that a wrong one is refused. */
+  readonly probeArgs?: ProbeArgs;
   /** For `tbgw probe <type>`: looks at a device and changes nothing there. `options`: the flags of the command line. */
   probe?(
     options: Readonly<Record<string, string | boolean>>,
@@ -150,6 +152,18 @@ export interface ConnectorSpec<S extends StandardSchema> {
     signal: AbortSignal,
   ): AsyncIterable<Finding>;
 }
+/** Arguments of a command line by their names. */
+export type ProbeArgs = Readonly<
+  Record<
+    string,
+    {
+      readonly type: "string" | "boolean" | "positional";
+      readonly description: string;
+      readonly valueHint?: string;
+      readonly required?: boolean;
+    }
+  >
+>;
 /** One line of `tbgw check --explain`. */
 export interface Explanation {
   /** JSON path of the configuration element: `devices[0].telemetry[2]`. */

@@ -8,7 +8,8 @@ import { RunningModbus } from "../support/modbus-connector.ts";
 import { freePort } from "../support/ports.ts";
 import { CA, SERVER_CERT, SERVER_KEY } from "../support/private-ca.ts";
 import { PtyPair } from "../support/pty-pair.ts";
-import { ReadyProcess } from "../support/python-peers.ts";
+import { pythonWithPeers } from "../support/python.ts";
+import { ReadyProcess } from "../support/ready-process.ts";
 import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 60_000;
@@ -179,6 +180,106 @@ describe("pymodbus servers", () => {
       await running.records(before + 3, "one");
       const wrong = running.host.accepted.filter((one) => one.telemetry?.[0]?.values["n"] !== 1007);
       expect(wrong).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe("a pymodbus client and the gateway's own server", () => {
+  const values: Json = {
+    holding_registers: {
+      timeseries: [
+        { tag: "wide", type: "32uint", objectsCount: 2, address: 0, value: 305_419_896 },
+        { tag: "written", type: "16uint", address: 5, value: 0 },
+      ],
+    },
+  };
+
+  test.each([
+    ["tcp", "socket"],
+    ["tcp", "rtu"],
+    ["udp", "socket"],
+    ["serial", "rtu"],
+    ["serial", "ascii"],
+  ] as const)(
+    "%s with framing %s",
+    async (kind, method) => {
+      await using pair = kind === "serial" ? await PtyPair.open() : undefined;
+      const port = await freePort();
+      await using running = await RunningModbus.start({
+        slave: {
+          type: kind,
+          method,
+          host: "127.0.0.1",
+          port: pair?.ours ?? port,
+          baudrate: 115_200,
+          unitId: 4,
+          byteOrder: "BIG",
+          wordOrder: "BIG",
+          deviceName: "Own",
+          pollPeriod: 600_000,
+          sendDataToThingsBoard: true,
+          values,
+        },
+      });
+      await running.records(1, "Own");
+      await until("the server listens", () =>
+        running.host.lines.some(({ message }) => message === "Link is up"),
+      );
+      const script = join(import.meta.dir, "../support/modbus-master.py");
+      const options = { kind, framer: method, port: pair?.theirs ?? port, unit: 4 };
+      const child = Bun.spawn([await pythonWithPeers(), script, JSON.stringify(options)], {
+        stdout: "pipe",
+        stderr: "inherit",
+      });
+      expect(JSON.parse(await new Response(child.stdout).text())).toEqual({
+        registers: [0x1234, 0x5678],
+        missing: 2,
+        write: false,
+        coil: false,
+        back: [4242],
+        coils: true,
+      });
+      await running.records(2, "Own");
+      expect(running.host.accepted[1]?.telemetry?.[0]?.values).toEqual({ written: 4242 });
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe("tbgw probe modbus", () => {
+  test(
+    "--expect finds a 32 bit float in each of the four orders",
+    async () => {
+      const port = await freePort();
+      await using _server = await peer({ kind: "tcp", port });
+      const main = join(import.meta.dir, "../../dist/tbgw");
+      const command = [
+        main,
+        "probe",
+        "modbus",
+        `127.0.0.1:${port}`,
+        "--expect",
+        "229.01",
+        "--json",
+      ];
+      const child = Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });
+      const lines = (await new Response(child.stdout).text()).trim().split("\n");
+      expect(await child.exited).toBe(0);
+      const found = lines
+        .map((line) => JSON.parse(line))
+        .filter(({ config }) => config !== undefined);
+      expect(
+        found.map(({ text, config }) => [
+          /byte order (\w+) and word order (\w+)/.exec(text)?.slice(1),
+          config.address,
+        ]),
+      ).toEqual([
+        [["BIG", "BIG"], 200],
+        [["BIG", "LITTLE"], 202],
+        [["LITTLE", "BIG"], 204],
+        [["LITTLE", "LITTLE"], 206],
+      ]);
     },
     TIMEOUT_MS,
   );

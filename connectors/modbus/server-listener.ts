@@ -1,0 +1,181 @@
+import { createSocket } from "node:dgram";
+import { readFile } from "node:fs/promises";
+import { createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { openSerialPort } from "#platform/serial-port";
+import type { Clock } from "#sdk/clock";
+import { TransientError } from "#sdk/errors";
+import { encodeFrame, type Frame } from "./frames.ts";
+import { type Line, lineOf } from "./line.ts";
+import { RequestReader } from "./request-reader.ts";
+import type { ServerConfig } from "./server-config.ts";
+
+/** Answers a request; `undefined` says nothing. Must not throw. */
+export type Answer = (frame: Frame) => Uint8Array | undefined;
+
+/** Masters that may be connected at the same time. */
+const MAX_MASTERS = 64;
+
+/**
+ * Listens as the configuration says and answers until `signal` aborts, then rejects with its reason. Calls `ready` when masters can
+ * reach it. @throws TransientError when it cannot listen, or the serial port is gone
+ */
+export async function listen(
+  config: ServerConfig,
+  context: { readonly clock: Clock; readonly answer: Answer; readonly ready: () => void },
+  signal: AbortSignal,
+): Promise<void> {
+  const line = lineOf({ ...config, security: undefined });
+  if (line.kind === "serial") {
+    await listenSerial(line, context, signal);
+  } else if (line.kind === "udp") {
+    await listenUdp(line, context, signal);
+  } else {
+    await listenTcp(line, { ...context, config }, signal);
+  }
+}
+
+type NetLine = Extract<Line, { kind: "tcp" | "udp" }>;
+
+interface Context {
+  readonly answer: Answer;
+  readonly ready: () => void;
+}
+
+/** Rejects when `signal` aborts. */
+async function aborted(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) {
+    onAbort();
+  }
+  return await promise;
+}
+
+async function listenTcp(
+  line: NetLine,
+  { config, answer, ready }: Context & { readonly config: ServerConfig },
+  signal: AbortSignal,
+): Promise<void> {
+  const sockets = new Set<Socket>();
+  const onSocket = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.setNoDelay(true);
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => sockets.delete(socket));
+    const reader = new RequestReader(line.framing);
+    socket.on("data", (chunk: Buffer) => {
+      const requests = reader.push(chunk);
+      if (requests === undefined) {
+        socket.destroy();
+        return;
+      }
+      for (const request of requests) {
+        const pdu = answer(request);
+        if (pdu !== undefined) {
+          socket.write(encodeFrame(line.framing, { unit: request.unit, pdu }, request.transaction));
+        }
+      }
+    });
+  };
+  const server = await makeServer(config, onSocket);
+  server.maxConnections = MAX_MASTERS;
+  const failed = Promise.withResolvers<never>();
+  server.on("error", (error: Error) => failed.reject(cannotListen(line, error)));
+  server.listen(line.port, line.host, ready);
+  try {
+    await Promise.race([failed.promise, aborted(signal)]);
+  } finally {
+    for (const socket of sockets) {
+      socket.destroy();
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.close(() => resolve());
+    await promise;
+  }
+}
+
+async function makeServer(
+  { security }: ServerConfig,
+  onSocket: (socket: Socket) => void,
+): Promise<Server> {
+  if (security === undefined) {
+    return createTcpServer(onSocket);
+  }
+  const { certfile, keyfile, password, caCert, reqclicert } = security;
+  try {
+    const server = createTlsServer(
+      {
+        minVersion: "TLSv1.2",
+        cert: await readFile(certfile),
+        key: await readFile(keyfile),
+        ...(password === undefined ? {} : { passphrase: password }),
+        ...(caCert === undefined ? {} : { ca: await readFile(caCert) }),
+        requestCert: reqclicert,
+        rejectUnauthorized: reqclicert,
+      },
+      onSocket,
+    );
+    server.on("tlsClientError", (_, socket) => socket.destroy());
+    return server;
+  } catch (error) {
+    throw new TransientError("Cannot use the certificate of the server", {
+      cause: error,
+      retryAfterMs: 60_000,
+    });
+  }
+}
+
+async function listenUdp(
+  line: NetLine,
+  { answer, ready }: Context,
+  signal: AbortSignal,
+): Promise<void> {
+  const socket = createSocket(line.host.includes(":") ? "udp6" : "udp4");
+  const failed = Promise.withResolvers<never>();
+  socket.on("error", (error: Error) => failed.reject(cannotListen(line, error)));
+  socket.on("message", (message: Buffer, peer) => {
+    // Each datagram is a message of its own.
+    for (const request of new RequestReader(line.framing).push(message) ?? []) {
+      const pdu = answer(request);
+      if (pdu !== undefined) {
+        const frame = { unit: request.unit, pdu };
+        socket.send(encodeFrame(line.framing, frame, request.transaction), peer.port, peer.address);
+      }
+    }
+  });
+  socket.bind(line.port, line.host, ready);
+  try {
+    await Promise.race([failed.promise, aborted(signal)]);
+  } finally {
+    socket.close();
+  }
+}
+
+async function listenSerial(
+  line: Extract<Line, { kind: "serial" }>,
+  { clock, answer, ready }: Context & { readonly clock: Clock },
+  signal: AbortSignal,
+): Promise<void> {
+  const port = await openSerialPort(line.serial, clock);
+  const reader = new RequestReader(line.framing);
+  port.onData = (bytes) => {
+    for (const request of reader.push(bytes) ?? []) {
+      const pdu = answer(request);
+      if (pdu !== undefined) {
+        port.write(encodeFrame(line.framing, { unit: request.unit, pdu }, 0));
+      }
+    }
+  };
+  ready();
+  try {
+    throw await Promise.race([port.closed, aborted(signal)]);
+  } finally {
+    await port[Symbol.asyncDispose]();
+  }
+}
+
+function cannotListen({ kind, host, port }: NetLine, cause: Error): TransientError {
+  return new TransientError(`Cannot listen on ${kind} ${host}:${port}`, { cause });
+}
