@@ -3,9 +3,9 @@ import { type Logger, rateLimited } from "#sdk/logger";
 import type { AttributeUpdate, Json, RpcRequest } from "#sdk/model";
 import { type MqttConfig, mqttConfig, requestsOf } from "./config.ts";
 import {
+  callTimeoutMs,
   compileAttributeUpdates,
   compileRpc,
-  compileRpcTimeout,
   compileSyncKeys,
   isTwoWay,
   planCall,
@@ -40,7 +40,6 @@ class MqttConnector implements Connector {
   readonly #calls: RpcCalls;
   readonly #rareLog: Logger;
   readonly #planRpc: ReturnType<typeof compileRpc>;
-  readonly rpcTimeoutMs: ReturnType<typeof compileRpcTimeout>;
   readonly #messagesOf: ReturnType<typeof compileAttributeUpdates>;
   readonly #syncKeys: ReturnType<typeof compileSyncKeys>;
   readonly #stop = new AbortController();
@@ -56,7 +55,6 @@ class MqttConnector implements Connector {
     this.#syncKeys = compileSyncKeys(updates);
     const rpcs = requestsOf(config, "serverSideRpc").map(({ entry }) => entry);
     this.#planRpc = compileRpc(rpcs);
-    this.rpcTimeoutMs = compileRpcTimeout(rpcs);
     const served = [...mappings, ...requestRoutes(config, this.#desk), ...replyRoutes(config)];
     const routes = new Routes({
       routes: served.map(({ route }) => route),
@@ -84,6 +82,11 @@ class MqttConnector implements Connector {
     // Templates name the method as the platform calls it.
     const named = { ...request, method: `${this.#host.type}_${request.method}` };
     return await this.#calls.call(named, planCall, signal);
+  }
+
+  rpcTimeoutMs(request: Pick<RpcRequest, "deviceName" | "method" | "params">): number | undefined {
+    const planRpc = request.deviceName === undefined ? planCall : this.#planRpc;
+    return callTimeoutMs(planRpc, request);
   }
 
   async handleAttributes(update: AttributeUpdate): Promise<void> {

@@ -133,27 +133,25 @@ export function compileRpc(
   };
 }
 
+/** Makes the plan of a request; `undefined`: nothing is configured for it. @throws DataError */
+export type PlanRpc = (request: RpcRequest) => RpcPlan | undefined;
+
 /**
- * How long a call may take, for those whose response is awaited for longer than a call has by default: the response's own time-out has to come
- * first. `undefined` for all others.
+ * How long a call may take, for one whose response is awaited for longer than a call has by default: the response's own time-out has
+ * to come first. `undefined` for all others, and for those that cannot be made.
  */
-export function compileRpcTimeout(
-  list: readonly RpcConfig[],
-): (request: Pick<RpcRequest, "deviceName" | "method">) => number | undefined {
-  const compiled = list.map((entry) => ({
-    device: compilePythonRegex(entry.deviceNameFilter),
-    method: compilePythonRegex(entry.methodFilter),
-    waitMs: isTwoWay(entry) ? (entry.responseTimeout ?? 0) : 0,
-  }));
-  return ({ deviceName = "", method }) => {
-    const found = compiled.find(
-      (entry) =>
-        entry.device.search(deviceName) !== undefined &&
-        entry.method.search(withoutPrefix(method)) !== undefined,
-    );
-    const neededMs = (found?.waitMs ?? 0) + SENDING_MS;
+export function callTimeoutMs(
+  planRpc: PlanRpc,
+  request: Pick<RpcRequest, "deviceName" | "method" | "params">,
+): number | undefined {
+  try {
+    const plan = planRpc({ ...request, id: 0, timeoutMs: 0 });
+    const neededMs = (plan?.reply?.timeoutMs ?? 0) + SENDING_MS;
     return neededMs > DEFAULT_CALL_MS ? neededMs : undefined;
-  };
+  } catch (error) {
+    toDataError(error);
+    return undefined;
+  }
 }
 
 /** The plan of a call whose parameters hold topics and payload. @throws DataError */

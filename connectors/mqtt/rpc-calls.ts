@@ -3,7 +3,7 @@ import type { Metrics } from "#sdk/connector";
 import { DataError, errorText, RejectedError, RpcError, TransientError } from "#sdk/errors";
 import type { Json, RpcRequest } from "#sdk/model";
 import { Pending } from "#sdk/pending";
-import { decodeReply, type Publication, type RpcPlan } from "./downlink.ts";
+import { decodeReply, type PlanRpc, type Publication, type RpcPlan } from "./downlink.ts";
 import type { Incoming } from "./intake.ts";
 
 /** The link as a call needs it. */
@@ -13,9 +13,6 @@ export interface CallLink {
   /** Messages of the topic arrive until the result is disposed. @throws TransientError, RejectedError */
   hold(topic: string, qos: 0 | 1 | 2, signal: AbortSignal): Promise<Disposable>;
 }
-
-/** Makes the plan of a request; `undefined`: nothing is configured for it. @throws DataError */
-export type PlanRpc = (request: RpcRequest) => RpcPlan | undefined;
 
 /** RPCs on their way over the broker. Each one is answered once: with what the device says, or with why not. */
 export class RpcCalls {

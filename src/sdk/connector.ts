@@ -41,7 +41,7 @@ export interface Connector extends AsyncDisposable {
   /** An RPC to a device of this connector. Table in B7. @throws RpcError to choose the error code. */
   handleRpc?(request: RpcRequest, signal: AbortSignal): Promise<Json | void>;
   /** How long a call may take that does not say so itself (`params.timeout`). `undefined`: 10 s. `deviceName` is absent as in `RpcRequest`. */
-  rpcTimeoutMs?(request: Pick<RpcRequest, "deviceName" | "method">): number | undefined;
+  rpcTimeoutMs?(request: Pick<RpcRequest, "deviceName" | "method" | "params">): number | undefined;
   /** An RPC to the gateway named `<type>_<method>`. */
   handleConnectorRpc?(request: RpcRequest, signal: AbortSignal): Promise<Json | void>;
   /** One call at a time per device, never on the network path. A throw is logged and counted. */

@@ -80,10 +80,10 @@ export class DeviceRpc implements Disposable {
       return;
     }
     const deviceName = devices.localName(call.device);
-    const { id, method, params } = call;
+    const { id, params } = call;
     const request: CallRequest = {
       ...call,
-      timeoutMs: wantedTimeoutMs(params) ?? this.#connectorTimeoutMs(deviceName, method),
+      timeoutMs: wantedTimeoutMs(params) ?? this.#connectorTimeoutMs(deviceName, call),
       target: {
         topic: TOPIC,
         payload: (data) => {
@@ -101,10 +101,10 @@ export class DeviceRpc implements Disposable {
     return devices.get(deviceName) === undefined ? device : devices.platformName(deviceName);
   }
 
-  #connectorTimeoutMs(deviceName: string, method: string): number {
+  #connectorTimeoutMs(deviceName: string, { method, params }: DeviceCall): number {
     const { devices, directory } = this.#deps;
     const owner = directory.byId(devices.get(deviceName)?.connectorId ?? "");
-    return settingTimeoutMs(owner?.connector.rpcTimeoutMs?.({ deviceName, method }));
+    return settingTimeoutMs(owner?.connector.rpcTimeoutMs?.({ deviceName, method, params }));
   }
 
   /** Waits for its turn, and settles with the answer; the turn of the next one comes when the handler has ended. */

@@ -88,9 +88,10 @@ export class GatewayRpc implements Disposable {
       return wanted;
     }
     const { type, name } = partsOf(method);
+    const request = { method: name, params: params ?? null };
     const settings = this.#deps.directory
       .ofType(type)
-      .map(({ connector }) => settingTimeoutMs(connector.rpcTimeoutMs?.({ method: name })));
+      .map(({ connector }) => settingTimeoutMs(connector.rpcTimeoutMs?.(request)));
     return Math.max(DEFAULT_TIMEOUT_MS, ...settings);
   }
 

@@ -141,6 +141,23 @@ describe("the time limit of a response", () => {
     expect(clock.waiting).toBe(0);
   });
 
+  test("one beyond what a call may usually take is told to the core", async () => {
+    await using one = await start();
+    const limitOf = (method: string, params: Json = null): number | undefined =>
+      one.running.connector.rpcTimeoutMs?.({ deviceName: "d", method, params });
+    expect(limitOf("echo")).toBeUndefined();
+    expect(limitOf("go")).toBeUndefined();
+    expect(limitOf("get", `${GET};responseTimeout=60000`)).toBe(61_000);
+    expect(limitOf("get", `${GET};responseTimeout=soon`)).toBeUndefined();
+    expect(limitOf("other")).toBeUndefined();
+    const own = {
+      requestTopicExpression: "a",
+      responseTopicExpression: "b",
+      responseTimeout: 20_000,
+    };
+    expect(one.running.connector.rpcTimeoutMs?.({ method: "x", params: own })).toBe(21_000);
+  });
+
   test("an abort ends the wait at once", async () => {
     await using one = await start();
     const stop = new AbortController();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { compileRpcTimeout } from "../../../../connectors/mqtt/downlink.ts";
+import { callTimeoutMs, compileRpc } from "../../../../connectors/mqtt/downlink.ts";
 import { readMqttConfig } from "../../../support/mqtt-connector.ts";
 
 function entry(method: string, response: object) {
@@ -12,7 +12,7 @@ function entry(method: string, response: object) {
   };
 }
 
-describe("compileRpcTimeout()", () => {
+describe("callTimeoutMs()", () => {
   test("gives a call the time its response is awaited for, when that is longer than a call has anyway", () => {
     const responseTopicExpression = "cmd/${deviceName}/reply";
     const { config } = readMqttConfig({
@@ -26,8 +26,9 @@ describe("compileRpcTimeout()", () => {
         ],
       },
     });
-    const timeoutMs = compileRpcTimeout(config.requestsMapping.serverSideRpc);
-    const of = (method: string, deviceName = "Pump 1") => timeoutMs({ deviceName, method });
+    const planRpc = compileRpc(config.requestsMapping.serverSideRpc);
+    const of = (method: string, deviceName = "Pump 1") =>
+      callTimeoutMs(planRpc, { deviceName, method, params: null });
     expect([of("long"), of("mqtt_long"), of("short"), of("oneway"), of("none")]).toEqual([
       31_000,
       31_000,
