@@ -24,7 +24,7 @@ export function shortOrFull(short: number, full: number): number {
 const CALM_MS = 3000;
 
 /** Each message is one value: the number. */
-const NUMBER_MAPPING = {
+export const NUMBER_MAPPING = {
   topicFilter: "plant/+/data",
   subscriptionQos: 1,
   converter: {

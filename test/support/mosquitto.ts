@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,6 +39,16 @@ export class Mosquitto implements AsyncDisposable {
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     this.#child.kill(signal);
     await this.#child.exited;
+  }
+
+  /** Has it write its state to the disk now, as it does every half an hour; it needs `persistence true` in `{dir}`. */
+  async save(): Promise<void> {
+    const path = join(this.#dir, "mosquitto.db");
+    const savedMs = async (): Promise<number> =>
+      (await stat(path).catch(() => undefined))?.mtimeMs ?? 0;
+    const beforeMs = await savedMs();
+    this.#child.kill("SIGUSR1");
+    await until("mosquitto has written its state", async () => (await savedMs()) > beforeMs);
   }
 
   /** Starts it again on the same port. */

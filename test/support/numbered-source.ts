@@ -35,7 +35,10 @@ export class NumberedSource implements AsyncDisposable {
       host: "127.0.0.1",
       port: options.port,
       clientId: "numbered-source",
+      reconnectPeriod: 200,
     });
+    // A broker that is away is no error of the source: what is not acknowledged is published again.
+    client.on("error", () => client.reconnecting);
     return new NumberedSource(options, client);
   }
 
