@@ -113,6 +113,89 @@ describe("a broker with little inflight", () => {
   });
 });
 
+describe.each([3, 4, 5] as const)("access rules of the broker, version %i", (version) => {
+  test("a filter that is refused makes the connector degraded; the others work", async () => {
+    await using broker = await Mosquitto.start(ACCESS_RULES, { "access.json": ACCESS });
+    await using connector = await RunningConnector.start(
+      { port: broker.port, version },
+      { mapping: [simpleMapping("plant/+/data"), simpleMapping("secret/+")] },
+      fastHost(),
+    );
+    const { host } = connector;
+    if (version === 3) {
+      // MQTT 3.1 has no such answer: the filter is granted, and nothing comes.
+      await host.status("connected");
+    } else {
+      await host.status("degraded");
+      const reason = version === 5 ? "not authorized (0x87)" : "unspecified error (0x80)";
+      expect(host.statuses.at(-1)?.detail).toBe(`secret/+: ${reason}`);
+    }
+    await publishAll(broker.port, 1);
+    await until("one is accepted", () => host.accepted.length === 1);
+  });
+
+  test("a call whose message is refused is an error where the broker can say so", async () => {
+    await using broker = await Mosquitto.start(ACCESS_RULES, { "access.json": ACCESS });
+    await using connector = await RunningConnector.start(
+      { port: broker.port, version },
+      { requestsMapping: { serverSideRpc: [rpcTo("plant/a"), rpcTo("secret/a")] } },
+      fastHost(),
+    );
+    await connector.host.status("connected");
+    const call = async (method: string): Promise<unknown> => {
+      const request = { deviceName: "d", id: 1, method, params: 1, timeoutMs: 5000 };
+      const { signal } = new AbortController();
+      return await connector.connector.handleRpc?.(request, signal);
+    };
+    expect(await call("plant/a")).toBeUndefined();
+    const refused: unknown = await call("secret/a").catch((error: unknown) => error);
+    if (version === 5) {
+      expect(refused).toMatchObject({ name: "RpcError", code: 502 });
+      expect(String(refused)).toContain("not authorized (0x87)");
+    } else {
+      // Before MQTT 5 there is no such answer: the broker acknowledges and drops.
+      expect(refused).toBeUndefined();
+    }
+  });
+});
+
+/** Anybody may use `plant/#`, and nothing else. */
+const ACCESS = JSON.stringify({
+  defaultACLAccess: {
+    publishClientSend: false,
+    publishClientReceive: true,
+    subscribe: false,
+    unsubscribe: true,
+  },
+  clients: [],
+  groups: [{ groupname: "anybody", roles: [{ rolename: "plant" }] }],
+  anonymousGroup: "anybody",
+  roles: [
+    {
+      rolename: "plant",
+      acls: [
+        { acltype: "subscribePattern", topic: "plant/#", allow: true },
+        { acltype: "publishClientSend", topic: "plant/#", allow: true },
+      ],
+    },
+  ],
+});
+
+const ACCESS_RULES = [
+  "plugin /usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so",
+  "plugin_opt_config_file {dir}/access.json",
+];
+
+function rpcTo(topic: string): { readonly [key: string]: string | number } {
+  return {
+    deviceNameFilter: ".*",
+    methodFilter: `^${topic}$`,
+    requestTopicExpression: topic,
+    valueExpression: "${params}",
+    qos: 1,
+  };
+}
+
 describe("TLS", () => {
   let dir = "";
   const path = (name: string): string => join(dir, name);

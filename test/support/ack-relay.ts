@@ -49,10 +49,7 @@ export class AckRelay implements AsyncDisposable {
         });
       }
     });
-    fromClient.on("error", (e) => console.log("perr", e));
     fromClient.on("packet", (packet) => {
-      if (packet.cmd === "puback" && !open.has(packet.messageId ?? 0))
-        console.log("unknown", packet.messageId);
       const message = packet.cmd === "puback" ? open.get(packet.messageId ?? 0) : undefined;
       if (message !== undefined) {
         open.delete(Number(packet.messageId));

@@ -17,8 +17,14 @@ export class Mosquitto implements AsyncDisposable {
     this.#child = this.#spawn();
   }
 
-  /** Starts it on a free port of 127.0.0.1; `lines` are added to its configuration. `{dir}` in them is its own directory. */
-  static async start(lines: readonly string[] = []): Promise<Mosquitto> {
+  /**
+   * Starts it on a free port of 127.0.0.1; `lines` are added to its configuration. `{dir}` in them is its own directory, where
+   * `files` are written before, by name.
+   */
+  static async start(
+    lines: readonly string[] = [],
+    files: Readonly<Record<string, string>> = {},
+  ): Promise<Mosquitto> {
     const port = await freePort();
     const dir = await mkdtemp(join(tmpdir(), "tbgw-mosquitto-"));
     const config = [
@@ -29,6 +35,9 @@ export class Mosquitto implements AsyncDisposable {
       "user root",
       ...lines.map((line) => line.replaceAll("{dir}", dir)),
     ];
+    for (const [name, content] of Object.entries(files)) {
+      await writeFile(join(dir, name), content);
+    }
     await writeFile(join(dir, "mosquitto.conf"), `${config.join("\n")}\n`);
     const broker = new Mosquitto(port, dir);
     await broker.#listening();
