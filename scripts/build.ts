@@ -32,6 +32,8 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
     target: "bun",
     format: "esm",
     bytecode: true,
+    // Both threads share what they have in common, and what a command does not need is not loaded.
+    splitting: true,
     // Identifiers stay: class names are part of what some libraries do at run time.
     minify: { whitespace: true, syntax: true, identifiers: false },
     sourcemap: "none",
