@@ -14,7 +14,7 @@ export interface DeviceAttributesDeps {
   readonly accept: (data: readonly DeviceData[], signal: AbortSignal) => Promise<void>;
 }
 
-/** Tells the platform of each device which connector it belongs to: once in a process, and again when that changes. */
+/** Tells the platform of each device which connector it belongs to: once, and again when that changes. */
 export class DeviceAttributes implements AsyncDisposable {
   readonly #deps: DeviceAttributesDeps;
   /** By local name: what was told last. */
@@ -27,10 +27,15 @@ export class DeviceAttributes implements AsyncDisposable {
     this.#deps = deps;
   }
 
+  /** It was told before the restart: under a rate limit saying it again would hold up the values of all devices. */
+  presume(deviceName: string, connectorId: string, connectorName: string): void {
+    this.#told.set(deviceName, toText(connectorId, connectorName));
+  }
+
   /** A device is there. */
-  readonly connected: DeviceListener = (device, { type, name }) => {
+  readonly connected: DeviceListener = (device, { id, type, name }) => {
     const { deviceName, deviceType } = device;
-    const text = `${type}\n${name}`;
+    const text = toText(id, name);
     if (this.#told.get(deviceName) === text) {
       return;
     }
@@ -79,4 +84,9 @@ export class DeviceAttributes implements AsyncDisposable {
     }
     await clock.sleep(AGAIN_MS, signal).catch(() => undefined);
   }
+}
+
+/** The id stands for the type too. */
+function toText(connectorId: string, connectorName: string): string {
+  return `${connectorId}\n${connectorName}`;
 }

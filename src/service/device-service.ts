@@ -6,7 +6,7 @@ import { DeviceFilter, type FilterRules } from "../pipeline/device-filter.ts";
 import { DeviceAttributes } from "./device-attributes.ts";
 import { DeviceFile, readDevices } from "./device-file.ts";
 import { assignDevices, type DeviceOwner } from "./device-list.ts";
-import { Devices } from "./devices.ts";
+import { Devices, type StoredDevice } from "./devices.ts";
 
 /** When a silent device is disconnected. */
 export interface InactivitySettings {
@@ -63,6 +63,8 @@ export class DeviceService implements AsyncDisposable {
   readonly devices: Devices;
   readonly #options: DeviceServiceOptions;
   readonly #file: DeviceFile;
+  /** As the file had them. */
+  #read: readonly StoredDevice[];
   #sinks: DeviceSinks | undefined;
   #attributes: DeviceAttributes | undefined;
   #watch: Disposable | undefined;
@@ -72,10 +74,8 @@ export class DeviceService implements AsyncDisposable {
     this.#options = options;
     const { clock, dataDir, log, settings } = options;
     const filter = new DeviceFilter(settings.filter);
-    const restored = assignDevices(
-      readDevices({ dataDir, configDir: settings.configDir }, log),
-      settings.owners,
-    ).map((device) => {
+    this.#read = readDevices({ dataDir, configDir: settings.configDir }, log);
+    const restored = assignDevices(this.#read, settings.owners).map((device) => {
       const isAdmitted = filter.admits(device.connectorName, device.deviceName);
       return isAdmitted ? device : { ...device, disconnected: true };
     });
@@ -110,6 +110,12 @@ export class DeviceService implements AsyncDisposable {
     const { clock, log, settings } = this.#options;
     this.#sinks = sinks;
     this.#attributes = new DeviceAttributes({ clock, log, accept: sinks.accept });
+    for (const { deviceName, connectorId, connectorName } of this.#read) {
+      if (this.devices.get(deviceName) !== undefined) {
+        this.#attributes.presume(deviceName, connectorId, connectorName);
+      }
+    }
+    this.#read = [];
     this.devices.onConnected(this.#attributes.connected);
     if (settings.inactivity !== undefined) {
       this.#watchLater(settings.inactivity);

@@ -7,7 +7,8 @@ import { GatewayProcess } from "../support/gateway-process.ts";
 import { Mosquitto } from "../support/mosquitto.ts";
 import { until } from "../support/until.ts";
 
-const TOPIC = "v1/gateway/telemetry";
+/** What counts as a message of each device in it: its values, and once the connector it belongs to. */
+const TOPICS = ["v1/gateway/telemetry", "v1/gateway/attributes"];
 const KEYS = Array.from({ length: 10 }, (_, index) => `k${index}`);
 /** How long the steady rate is measured: several refills of every bucket. */
 const MEASURED_MS = 8000;
@@ -31,7 +32,7 @@ const MAPPING = {
 function meter(platform: ThingsBoardDouble): { deviceMessages: number; points: number } {
   const count = { deviceMessages: 0, points: 0 };
   platform.onPublish(({ topic, text }) => {
-    count.deviceMessages += topic === TOPIC ? Object.keys(JSON.parse(text)).length : 0;
+    count.deviceMessages += TOPICS.includes(topic) ? Object.keys(JSON.parse(text)).length : 0;
   });
   platform.onValue(({ device }) => {
     count.points += device.startsWith("dev-") ? 1 : 0;

@@ -79,6 +79,16 @@ describe("DeviceAttributes", () => {
     ]);
   });
 
+  test("what was told before a restart is told again only for another connector", () => {
+    const { calls, attributes } = setUp();
+    attributes.presume("A", MODBUS.id, MODBUS.name);
+    attributes.presume("B", MODBUS.id, "Its name before");
+    attributes.connected(device("A"), MODBUS);
+    expect(calls).toEqual([]);
+    attributes.connected(device("B"), MODBUS);
+    expect(calls.flat().map(({ deviceName }) => deviceName)).toEqual(["B"]);
+  });
+
   test("a device that was forgotten is another one when it comes again", async () => {
     const { clock, answers, attributes, names } = setUp();
     attributes.connected(device("A"), MODBUS);
