@@ -15,6 +15,7 @@ import { explainMappings } from "./explain.ts";
 import { upgradeConfig } from "./legacy.ts";
 import { BrokerLink } from "./link.ts";
 import { createMappings } from "./mappings.ts";
+import { probeArgs, probeMqtt } from "./probe.ts";
 import { Publisher } from "./publisher.ts";
 import { RequestDesk } from "./request-desk.ts";
 import { compileAttributeRequest, compileConnect } from "./requests.ts";
@@ -30,6 +31,8 @@ export default defineConnector({
     return new MqttConnector(config, host, mappings);
   },
   explain: (config) => explainMappings(config),
+  probeArgs,
+  probe: probeMqtt,
 });
 
 class MqttConnector implements Connector {

@@ -53,6 +53,8 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
       "tbgw probe modbus 10.0.0.7                What the registers of a Modbus TCP device hold",
       "tbgw probe modbus /dev/ttyUSB0 --baudrate 9600 --parity E",
       "tbgw probe modbus 10.0.0.7 --expect 229.01   Where and how a value is stored",
+      "tbgw probe mqtt broker.plant.local --seconds 60   Topics of a broker, and mappings for them",
+      "tbgw probe mqtt 10.0.0.5:1883 --topic 'plant/#' --expect 229.01",
     ],
     load: async () => runnable((await import("./probe.ts")).probeCommand),
   },
