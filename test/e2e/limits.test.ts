@@ -73,7 +73,9 @@ describe("limits 10:1 messages and 500:1 data points for the devices", () => {
         mqtt: { mapping: [MAPPING] },
       });
       gateway.start();
-      await until("the gateway has subscribed", () => gateway.output.includes("Link is up"));
+      await until("the gateway has subscribed", () =>
+        gateway.output.includes("Plant broker: Link is up"),
+      );
       await load(broker.port, devices, rounds);
       await until("the buckets are empty", () => count.points >= 400 || count.deviceMessages >= 8);
       const [before, startMs] = [{ ...count }, performance.now()];
