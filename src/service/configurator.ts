@@ -163,8 +163,9 @@ export class Configurator {
     const undo: (() => Promise<unknown>)[] = [];
     try {
       const { session } = before;
-      if (next.session !== undefined && session !== undefined && !same(next.session, session)) {
-        const to = next.session;
+      // What is known not to work stands in the file, and is not what this change is about.
+      const to = same(next.session, this.#refused) ? session : next.session;
+      if (to !== undefined && session !== undefined && !same(to, session)) {
         await actuators.swapSession(session, to);
         undo.push(() => actuators.swapSession(to, session));
       }
@@ -178,7 +179,7 @@ export class Configurator {
         const message = `does not start, so everything is as before: ${errorText(failure.error)}`;
         throw new ConfigError(`connector "${failure.name}"`, [{ path: "$", message }]);
       }
-      this.#running = next;
+      this.#running = { ...next, session: to };
     } catch (error) {
       for (const step of undo.toReversed()) {
         await step().catch((failed: unknown) =>

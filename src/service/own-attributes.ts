@@ -36,9 +36,12 @@ export interface OwnAttributesDeps {
   readonly platform: PlatformLink;
 }
 
+/** Names of attributes, all of them, or those of the moment. */
+export type SharedKeys = readonly string[] | "all" | (() => readonly string[]);
+
 interface Subscription {
   readonly listener: SharedListener;
-  readonly keys: readonly string[] | "all";
+  readonly keys: SharedKeys;
 }
 
 /** The attributes of the gateway's own device: shared ones come down, client ones go up. */
@@ -64,11 +67,12 @@ export class OwnAttributes implements Disposable {
    * Calls `listener` with every change of a shared attribute until the result is disposed. `keys` are asked for after each
    * connect; "all" asks for everything at the first one. What comes is not filtered by `keys`.
    */
-  onShared(listener: SharedListener, keys: readonly string[] | "all" = []): Disposable {
+  onShared(listener: SharedListener, keys: SharedKeys = []): Disposable {
     const subscription = { listener, keys };
     this.#subscriptions.add(subscription);
-    if (this.#deps.platform.connected && keys.length > 0) {
-      this.#fetch(keys);
+    const names = typeof keys === "function" ? keys() : keys;
+    if (this.#deps.platform.connected && names.length > 0) {
+      this.#fetch(names);
     }
     return { [Symbol.dispose]: () => this.#subscriptions.delete(subscription) };
   }
@@ -168,7 +172,7 @@ export class OwnAttributes implements Disposable {
     const names = new Set<string>();
     for (const { keys } of this.#subscriptions) {
       if (keys !== "all") {
-        for (const key of keys) {
+        for (const key of typeof keys === "function" ? keys() : keys) {
           names.add(key);
         }
       } else if (!this.#wasConnected) {

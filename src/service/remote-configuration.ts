@@ -152,9 +152,17 @@ export class RemoteConfiguration implements AsyncDisposable {
           (values, _removed, isFetched) => this.#arrived(values, isFetched === true),
           "all",
         ),
-        own.onShared(() => undefined, NAMED),
+        // A push that was made while the link was away is found in this way.
+        own.onShared(
+          () => undefined,
+          () => [...NAMED, ...this.#configured()],
+        ),
       ];
     }
+  }
+
+  #configured(): readonly string[] {
+    return this.#deps.configurator.current.connectors.map(({ name }) => name);
   }
 
   #unlisten(): void {
@@ -212,6 +220,7 @@ export class RemoteConfiguration implements AsyncDisposable {
     const { log, state } = this.#deps;
     if (isFetched && !this.#isNews(name, value)) {
       state.seen(name, value);
+      await this.#fetchMissing(name, value);
       return;
     }
     try {
@@ -310,6 +319,21 @@ export class RemoteConfiguration implements AsyncDisposable {
       }
     }
     return await configurator.change((current) => connectorFiles(current, value));
+  }
+
+  /** A known list may name connectors whose objects were set while the link was away. */
+  async #fetchMissing(name: string, value: Json): Promise<void> {
+    const configured = this.#configured();
+    const missing = (name === ACTIVE ? namesOf(value) : undefined)?.filter(
+      (listed) => !configured.includes(listed),
+    );
+    if (missing !== undefined && missing.length > 0) {
+      const { own, log } = this.#deps;
+      await own.request(missing, this.#stop.signal).then(
+        (objects) => this.#arrived(objects, true),
+        (error: unknown) => log.warn("Connectors cannot be asked for", { error }),
+      );
+    }
   }
 
   /** Those that are named are asked for; those that are not are ended, and their entries go. */

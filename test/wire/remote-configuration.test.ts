@@ -69,6 +69,22 @@ describe("the start", () => {
     expect(rig.messages().filter((line) => line.includes("is in force"))).toHaveLength(1);
   });
 
+  test("finds what was pushed while the link was away, also without another list", async () => {
+    await using rig = await RemoteRig.open();
+    await rig.published();
+    rig.push({ active_connectors: ["Line 1", "Line 2"] });
+    await until("the list is known", () =>
+      Bun.deepEquals(rig.client("active_connectors"), ["Line 1", "Line 2"]),
+    );
+    await rig.server.down();
+    rig.push({ "Line 1": connectorObject("Line 1", { device: "Missed" }, { ts: 9e12 }) });
+    rig.push({ "Line 2": connectorObject("Line 2", { device: "Second" }, { ts: 9e12 }) });
+    await rig.server.up();
+    await rig.acknowledged("Line 1", 9e12);
+    await rig.acknowledged("Line 2", 9e12);
+    await rig.flows("Missed");
+  });
+
   test("without connectors remote configuration is on, whatever the file says", async () => {
     await using rig = await RemoteRig.open({
       thingsboard: { remoteConfiguration: false },

@@ -9,7 +9,7 @@ import { memoryLog } from "../../support/memory-log.ts";
 
 function rig() {
   const listeners = new Set<SharedListener>();
-  const asked: (readonly string[] | "all" | undefined)[] = [];
+  const asked: unknown[] = [];
   const sent: unknown[] = [];
   const state = { fails: false };
   const log = memoryLog();
