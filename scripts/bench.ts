@@ -1,8 +1,9 @@
-// Measurements on real peers: `bun run bench [mqtt-ingest|start|idle|drain|backlog|report-cache] [--messages N] [--values N]`. Needs mosquitto and `bun run build`.
+// Measurements on real peers: `bun run bench [mqtt-ingest|mqtt-load|start|idle|drain|backlog|report-cache] [--messages N] [--values N]`. Needs mosquitto and `bun run build`.
 // Machines are noisy: compare within one run, by the ratios.
 import { backlog } from "./bench/backlog.ts";
 import { drain } from "./bench/drain.ts";
 import { idle, mqttIngest, startToDurable } from "./bench/mqtt-ingest.ts";
+import { mqttLoad } from "./bench/mqtt-load.ts";
 import { reportCache } from "./bench/report-cache.ts";
 
 const args = process.argv.slice(2);
@@ -16,6 +17,7 @@ const benches: Readonly<Record<string, () => Promise<object>>> = {
   start: startToDurable,
   idle: () => idle(20),
   "mqtt-ingest": () => mqttIngest(messages),
+  "mqtt-load": () => mqttLoad(messages),
   drain: () => drain(values),
   backlog: () => backlog(valuesAt >= 0 ? values : 10_000_000),
   "report-cache": reportCache,
