@@ -20,6 +20,63 @@ async function publishAll(broker: AedesBroker, count: number, qos: 0 | 1 | 2): P
 }
 
 describe.each([3, 4] as const)("MQTT version %i", (version) => {
+  test("calls reach a device and are answered, updates are kept for it", async () => {
+    await using broker = await AedesBroker.listen();
+    await using running = await RunningConnector.start(
+      { port: broker.port, version },
+      {
+        requestsMapping: {
+          serverSideRpc: [
+            {
+              deviceNameFilter: ".*",
+              methodFilter: "echo",
+              requestTopicExpression: "req/${deviceName}/${requestId}",
+              responseTopicExpression: "res/${deviceName}/${requestId}",
+              responseTimeout: 5000,
+              valueExpression: "${params}",
+              qos: 2,
+            },
+          ],
+          attributeUpdates: [
+            {
+              deviceNameFilter: ".*",
+              attributeFilter: "level",
+              topicExpression: "set/${deviceName}",
+              valueExpression: "${attributeValue}",
+              retain: true,
+              qos: 1,
+            },
+          ],
+        },
+      },
+      fastHost(),
+    );
+    await running.host.status("connected");
+    const kept: string[] = [];
+    const answers: Promise<void>[] = [];
+    broker.aedes.on("publish", ({ topic, payload, retain }) => {
+      if (topic.startsWith("req/")) {
+        answers.push(broker.publish(topic.replace("req", "res"), payload.toString()));
+      } else if (topic.startsWith("set/") && retain) {
+        kept.push(`${topic} ${payload.toString()}`);
+      }
+    });
+    const { signal } = new AbortController();
+    const request = { deviceName: "d", method: "echo", timeoutMs: 10_000 };
+    const { connector } = running;
+    for (const id of [1, 2, 3]) {
+      const params = { n: id };
+      expect(await connector.handleRpc?.({ ...request, id, params }, signal)).toEqual({ n: id });
+    }
+    await connector.handleAttributes?.(
+      { deviceName: "d", values: { level: 5 }, removed: [] },
+      signal,
+    );
+    await until("the update is kept", () => kept.length === 1);
+    expect(kept).toEqual(["set/d 5"]);
+    await Promise.all(answers);
+  });
+
   test.each([0, 1, 2] as const)(
     "1,000 messages with QoS %i arrive once each, in order",
     async (qos) => {
