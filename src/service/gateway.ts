@@ -264,6 +264,7 @@ export class Gateway implements AsyncDisposable {
       stamps: this.#stamps,
       logs: () => this.#remote.logStatus,
       calls: () => this.rpc,
+      reports: () => this.#pipeline.reportCounters,
       devices: this.#devices,
       connectors: () => this.#connectors.supervisors,
       unusable: () => this.#setup.unusable ?? [],

@@ -4,6 +4,7 @@ import { redact } from "../config/redact.ts";
 import type { LinkStatus } from "../connector/host.ts";
 import type { ConnectorSetup, ConnectorState } from "../connector/supervisor.ts";
 import type { DeliveryReport } from "../delivery/port.ts";
+import type { ReportCounters } from "../pipeline/reports.ts";
 import type { StorageSettings, StoreStats } from "../storage/event-store.ts";
 import { VERSION } from "../version.ts";
 import type { DeviceCondition } from "./device-health.ts";
@@ -60,6 +61,8 @@ export interface GatewayStatus extends Omit<DeliveryReport, "store"> {
   /** Devices that are connected. */
   readonly devices: number;
   readonly connectors: readonly ConnectorStatus[];
+  /** What the report strategies do. */
+  readonly reports: ReportCounters;
   /** RPC requests and attribute messages received since the start. */
   readonly messagesFromPlatform: number;
   /** Calls of the platform, and what became of their replies. */
@@ -92,6 +95,7 @@ export interface StatusSources {
   readonly stamps: { readonly isSet: boolean };
   readonly logs: () => LogStatus;
   readonly calls: () => RpcCounts;
+  readonly reports: () => ReportCounters;
   readonly devices: {
     readonly connectedCount: number;
     of(connectorId: string): readonly Device[];
@@ -144,6 +148,7 @@ export class StatusReader {
       clock: stamps.isSet ? "set" : "not-set",
       devices: devices.connectedCount,
       connectors,
+      reports: sources.reports(),
       messagesFromPlatform: observation.messagesFromPlatform,
       calls: sources.calls(),
       logs: sources.logs(),

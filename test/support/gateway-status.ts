@@ -52,6 +52,7 @@ export function someStatus(changed: Partial<GatewayStatus> = {}): GatewayStatus 
     outlook: { lastsMs: 961_200_000, fullInMs: undefined, clearsInMs: 2_280_000 },
     threadRestarts: 0,
     clock: "set",
+    reports: { keys: 40, evicted: 2, periodsWithoutSample: 3, reports: 500 },
     devices: 12,
     connectors: [
       {

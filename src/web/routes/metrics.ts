@@ -56,6 +56,7 @@ export function metricsText(status: GatewayStatus, nowMs: number): string {
   addUplink(out, status);
   addLogs(out, status);
   addCalls(out, status);
+  addReports(out, status);
   addConnectors(out, status.connectors);
   return out.text();
 }
@@ -99,6 +100,14 @@ function addLedger(out: OpenMetrics, { store: { ledger } }: GatewayStatus): void
   byReason(out, "tbgw_values_dropped", "Values lost after they were stored", ledger.dropped);
   counter(out, "tbgw_values_quarantined", "Values set aside", ledger.quarantined);
   gauge(out, "tbgw_values_queued", "Values that wait for the platform", ledger.queued);
+}
+
+function addReports(out: OpenMetrics, { reports }: GatewayStatus): void {
+  gauge(out, "tbgw_report_keys", "Keys that report strategies remember", reports.keys);
+  counter(out, "tbgw_report_keys_evicted", "Keys forgotten to make room", reports.evicted);
+  counter(out, "tbgw_period_reports", "Values sent by a report period", reports.reports);
+  const help = "Report periods that ended without a sample to send";
+  counter(out, "tbgw_periods_without_sample", help, reports.periodsWithoutSample);
 }
 
 function addStore(out: OpenMetrics, { store, outlook }: GatewayStatus, nowMs: number): void {
