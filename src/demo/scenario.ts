@@ -11,6 +11,7 @@ import { gatewaySetup } from "../service/setup.ts";
 import type { GatewayStatus } from "../service/status.ts";
 import { DemoBroker } from "./broker.ts";
 import { DEMO_MAPPINGS, DeviceSimulation } from "./devices.ts";
+import { DemoModbusDevice, demoSlave } from "./modbus-device.ts";
 import { ThingsBoardDouble } from "./thingsboard/server.ts";
 
 /** What the demo needs of its surroundings. */
@@ -58,8 +59,8 @@ const DRAIN_MS = 15_000;
 const LOOK_EVERY_MS = 50;
 
 /**
- * Everything on one machine: the ThingsBoard stand-in, a broker with three simulated devices, and a real gateway with a real
- * store between them, configured by files as a user would write them.
+ * Everything on one machine: the ThingsBoard stand-in, a broker with three simulated devices, one that speaks Modbus TCP, and a real
+ * gateway with a real store between them, configured by files as a user would write them.
  */
 export class Demo implements AsyncDisposable {
   readonly #options: DemoOptions;
@@ -88,7 +89,12 @@ export class Demo implements AsyncDisposable {
     );
     platform.createGateway("Demo gateway", { type: "ACCESS_TOKEN", token: TOKEN });
     const broker = resources.use(await DemoBroker.listen());
-    await writeConfiguration(dir, platform.port, broker.port);
+    const modbus = resources.use(await DemoModbusDevice.listen(clock));
+    await writeConfiguration(dir, {
+      platform: platform.port,
+      broker: broker.port,
+      modbus: modbus.port,
+    });
     const configuration = await loadConfiguration({
       configDir: join(dir, "config"),
       dataDir: join(dir, "data"),
@@ -183,25 +189,27 @@ function isSettled({ link, store }: GatewayStatus): boolean {
 
 async function writeConfiguration(
   dir: string,
-  platformPort: number,
-  brokerPort: number,
+  ports: { readonly platform: number; readonly broker: number; readonly modbus: number },
 ): Promise<void> {
   const gateway = {
     thingsboard: {
       host: "127.0.0.1",
-      port: platformPort,
+      port: ports.platform,
       security: { type: "accessToken", accessToken: TOKEN },
       // The ledger that is shown counts values of the devices alone.
       statistics: { enable: false },
     },
     storage: { type: "sqlite" },
-    connectors: [{ type: "mqtt", name: "Plant broker", configuration: "mqtt.json" }],
+    connectors: [
+      { type: "mqtt", name: "Plant broker", configuration: "mqtt.json" },
+      { type: "modbus", name: "Compressors", configuration: "modbus.json" },
+    ],
     tbgw: { web: { enabled: false } },
   };
   const mqtt = {
     broker: {
       host: "127.0.0.1",
-      port: brokerPort,
+      port: ports.broker,
       version: 4,
       clientId: "tbgw-demo",
       cleanSession: false,
@@ -213,4 +221,6 @@ async function writeConfiguration(
   await mkdir(config, { mode: 0o700 });
   await writeFile(join(config, "tb_gateway.json"), JSON.stringify(gateway, null, 2));
   await writeFile(join(config, "mqtt.json"), JSON.stringify(mqtt, null, 2));
+  const modbus = { master: { slaves: [demoSlave(ports.modbus)] } };
+  await writeFile(join(config, "modbus.json"), JSON.stringify(modbus, null, 2));
 }

@@ -53,7 +53,7 @@ export function frameScreen(
   info: { readonly seconds: number; readonly mostQueued: number; readonly hint: string },
 ): string {
   const lines = [
-    `${BOLD}tbgw demo${RESET}  ${DIM}devices → MQTT → gateway with durable store → ThingsBoard (simulated)   ${info.seconds.toFixed(0)} s${RESET}`,
+    `${BOLD}tbgw demo${RESET}  ${DIM}devices → MQTT, Modbus → gateway with durable store → ThingsBoard (simulated)   ${info.seconds.toFixed(0)} s${RESET}`,
     "",
     ...valueLines(frame),
     "",

@@ -32,7 +32,7 @@ test(
     expect(code).toBe(0);
     const summary = JSON.parse(out);
     expect(summary).toMatchObject({
-      devices: 3,
+      devices: 4,
       queued: 0,
       rejected: 0,
       dropped: 0,

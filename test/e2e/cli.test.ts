@@ -88,7 +88,7 @@ describe("tbgw", () => {
     expect(code).toBe(0);
     const summary = JSON.parse(out);
     expect(summary).toMatchObject({
-      devices: 3,
+      devices: 4,
       queued: 0,
       rejected: 0,
       dropped: 0,
