@@ -1,7 +1,9 @@
-// Measurements on real peers: `bun run bench [mqtt-ingest|mqtt-load|start|idle|drain|backlog|report-cache] [--messages N] [--values N]`. Needs mosquitto and `bun run build`.
+// Measurements on real peers: `bun run bench [mqtt-ingest|mqtt-load|start|idle|drain|backlog|report-cache|modbus-line|modbus-scale] [--messages N] [--values N]`. Needs mosquitto and `bun run build`.
 // Machines are noisy: compare within one run, by the ratios.
 import { backlog } from "./bench/backlog.ts";
 import { drain } from "./bench/drain.ts";
+import { modbusLine } from "./bench/modbus-line.ts";
+import { modbusScale, simulatorCeiling } from "./bench/modbus-scale.ts";
 import { idle, mqttIngest, startToDurable } from "./bench/mqtt-ingest.ts";
 import { mqttLoad } from "./bench/mqtt-load.ts";
 import { reportCache } from "./bench/report-cache.ts";
@@ -21,6 +23,14 @@ const benches: Readonly<Record<string, () => Promise<object>>> = {
   drain: () => drain(values),
   backlog: () => backlog(valuesAt >= 0 ? values : 10_000_000),
   "report-cache": reportCache,
+  "modbus-line": () => modbusLine(60, 300),
+  "modbus-scale": async () => ({
+    simulatorRequestsPerSecond: await simulatorCeiling(),
+    typical: await modbusScale({ floats: 100, periodMs: 1000, seconds: 20 }),
+    large: await modbusScale({ floats: 1000, periodMs: 1000, seconds: 20 }),
+    larger: await modbusScale({ floats: 1000, periodMs: 500, seconds: 20 }),
+    largest: await modbusScale({ floats: 1000, periodMs: 333, seconds: 20 }),
+  }),
 };
 const wanted = args.filter((arg) => Object.hasOwn(benches, arg));
 for (const name of wanted.length > 0 ? wanted : Object.keys(benches)) {

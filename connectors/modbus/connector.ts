@@ -57,7 +57,9 @@ function makeServer(
 
 /** A line on which more is asked for than it can carry. */
 function adviseOnTime(config: ModbusConfig, host: ConnectorHost): void {
-  for (const budget of lineBudgets(config.master.slaves)) {
+  // Other lines are as fast as the device, which nobody knows before.
+  const serial = config.master.slaves.filter(({ type }) => type === "serial");
+  for (const budget of lineBudgets(serial)) {
     if ((budget.utilisation ?? 0) > 1) {
       host.log.warn("A line cannot keep up with the periods asked for", {
         line: budgetText(budget),
