@@ -60,6 +60,7 @@ export class Bus {
   readonly #units = new Set<number>();
   readonly #silent = new Set<number>();
   #silences = 0;
+  #counted = { crcErrors: 0, foreignFrames: 0 };
   #client: ModbusClient | undefined;
   #onAnswer: (() => void) | undefined;
   #giveUp: ((error: TransientError) => void) | undefined;
@@ -158,6 +159,7 @@ export class Bus {
     this.#onAnswer = healthy;
     this.#giveUp = given.resolve;
     this.#client = client;
+    this.#counted = { crcErrors: 0, foreignFrames: 0 };
     this.#forgetSilence();
     this.#options.onConnected();
     this.changes.notify();
@@ -179,10 +181,17 @@ export class Bus {
     signal.throwIfAborted();
   }
 
+  /** Hands on what the connection has counted since the last time. */
   #count(client: ModbusClient): void {
     const { metrics } = this.#options.host;
-    metrics.count("crcErrors", client.counters.crcErrors);
-    metrics.count("foreignFrames", client.counters.foreignFrames);
+    const { crcErrors, foreignFrames } = client.counters;
+    if (crcErrors > this.#counted.crcErrors) {
+      metrics.count("crcErrors", crcErrors - this.#counted.crcErrors);
+    }
+    if (foreignFrames > this.#counted.foreignFrames) {
+      metrics.count("foreignFrames", foreignFrames - this.#counted.foreignFrames);
+    }
+    this.#counted = { crcErrors, foreignFrames };
   }
 
   /** Starts as many turns as the line can take. */
@@ -252,6 +261,7 @@ export class Bus {
       throw error;
     } finally {
       this.#restUntilMs = clock.monotonicMs() + restMs;
+      this.#count(client);
     }
   }
 

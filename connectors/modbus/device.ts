@@ -147,6 +147,8 @@ export class CommandedDevice {
     try {
       const timeoutMs = item.timeout ?? WRITE_TIMEOUT_MS;
       await this.execute(item, value, { timeoutMs, priority: "write" }, signal);
+      // An older value that still waits must not come after this one.
+      this.#pending.delete(item.tag);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof DataError || isTalkFailure(error))) {
@@ -160,7 +162,7 @@ export class CommandedDevice {
       log.error("Cannot write an attribute", {
         ...fields,
         error: failureText(error),
-        ...(isAway ? { next: "it is written when the device answers again" } : {}),
+        ...(isAway ? { next: "it is written when the device comes back" } : {}),
       });
     }
   }

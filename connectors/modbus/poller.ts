@@ -75,6 +75,8 @@ export class PollGroup {
     plan.endOfCycle();
     await put(result.finish(), signal);
     const tookMs = host.clock.monotonicMs() - startMs;
+    host.metrics.count("cycles");
+    host.metrics.count("cycleTimeMs", Math.round(tookMs));
     if (tookMs > periodMs && end === "complete") {
       this.#log.warn("Reading takes longer than its period", {
         devices: devices.map(({ deviceName }) => deviceName).slice(0, 10),
@@ -153,6 +155,8 @@ export class PollGroup {
 
   #take({ table, block, result }: BlockRead, { bytes }: ModbusReply): void {
     this.#answered.add(keyOf(table.functionCode, block));
+    const counter = table.functionCode <= 2 ? "bitsRead" : "registersRead";
+    this.#options.host.metrics.count(counter, block.length);
     const receivedTs = this.#options.host.clock.now();
     result.take(block, table.targets, { bytes, receivedTs });
   }

@@ -223,4 +223,21 @@ describe("commands", () => {
     await using back = await ModbusServer.listen(port);
     await until("the attribute is written", () => back.holding.get(7) === 22);
   });
+
+  test("a value that was written is not overtaken by an older one that had to wait", async () => {
+    await using server = await ModbusServer.listen();
+    await using running = await RunningModbus.withSlaves([slave(server.port)]);
+    const signal = new AbortController().signal;
+    const update = (setpoint: number) => ({
+      deviceName: "Pump",
+      values: { setpoint },
+      removed: [],
+    });
+    // Not connected yet: it waits.
+    await running.connector.handleAttributes?.(update(1), signal);
+    await running.records(1);
+    await running.connector.handleAttributes?.(update(2), signal);
+    await running.records(running.host.accepted.length + 3);
+    expect(server.holding.get(7)).toBe(2);
+  });
 });

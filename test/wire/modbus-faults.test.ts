@@ -92,7 +92,6 @@ describe("answers over TCP", () => {
       });
       expectRight(parts.running);
       expect(counted(parts.running, "timeouts")).toBe(0);
-      await parts.running.stop();
       expect(counted(parts.running, "foreignFrames")).toBeGreaterThanOrEqual(4);
       await close(parts);
     },
@@ -172,6 +171,40 @@ describe("answers over TCP", () => {
     TIMEOUT_MS,
   );
 });
+
+test(
+  "with maxInFlight requests to several units are on their way together, and each gets its own answer",
+  async () => {
+    const waiting: ScriptedRequest[] = [];
+    let together = 0;
+    await using device = await ScriptedModbus.listen((request) => {
+      waiting.push(request);
+      if (waiting.length === 2) {
+        together += 1;
+        // The second one is answered first.
+        for (const { socket, right } of waiting.splice(0).reverse()) {
+          socket.write(right);
+        }
+      }
+    });
+    const slave = (unitId: number): Json =>
+      tcpSlave(device.port, {
+        deviceName: `unit ${unitId}`,
+        unitId,
+        maxInFlight: 2,
+        pollPeriod: 20,
+        timeseries: [item("a0", 0)],
+      });
+    await using running = await RunningModbus.withSlaves([slave(1), slave(2)]);
+    await running.records(3, "unit 1");
+    await running.records(3, "unit 2");
+    expect(together).toBeGreaterThanOrEqual(3);
+    for (const { deviceName, telemetry } of running.host.accepted) {
+      expect(telemetry?.[0]?.values["a0"]).toBe(1000 * Number(deviceName.split(" ")[1]));
+    }
+  },
+  TIMEOUT_MS,
+);
 
 describe("a device that refuses parts of what is read", () => {
   test(
