@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { entries, field, optional } from "#sdk/config";
-import { reportStrategy } from "./item-config.ts";
+import { reportStrategy } from "#sdk/report-strategy";
 import { serverConfig } from "./server-config.ts";
 import { slave } from "./slave-config.ts";
 

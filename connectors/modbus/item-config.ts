@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { field, optional, required } from "#sdk/config";
 import type { Json } from "#sdk/model";
+import { reportStrategy } from "#sdk/report-strategy";
 import { readProblem, writeProblem } from "./problems.ts";
 
 /** A whole number, also as text: `"502"`. */
@@ -24,34 +25,6 @@ export const anyNumber = v.pipe(
   ]),
   v.finite(),
 );
-
-const strategyType = v.pipe(
-  v.string(),
-  v.toUpperCase(),
-  v.picklist([
-    "ON_RECEIVED",
-    "ON_CHANGE",
-    "ON_REPORT_PERIOD",
-    "ON_CHANGE_OR_REPORT_PERIOD",
-    "DISABLED",
-  ]),
-);
-
-/** `reportStrategy` of the connector, a device or a key. */
-export const reportStrategy = v.looseObject({
-  type: optional(strategyType, { doc: "When a value goes up. Default: the next wider strategy." }),
-  reportPeriod: optional(wholeNumber(1, Number.MAX_SAFE_INTEGER), {
-    doc: "Time between two reports of a key. Default: the gateway's.",
-    unit: "ms",
-  }),
-  ttl: optional(wholeNumber(0, Number.MAX_SAFE_INTEGER), {
-    doc: "How long the last value is remembered without a change. Default: the gateway's.",
-    unit: "s",
-  }),
-});
-
-/** `reportStrategy` as the connector gets it. */
-export type StrategyConfig = v.InferOutput<typeof reportStrategy>;
 
 const readCode = v.pipe(
   wholeNumber(1, 4),

@@ -2,6 +2,7 @@ import type { ConnectorHost } from "#sdk/connector";
 import type { DownlinkConverter, ModbusRead, UplinkConverter } from "#sdk/converter";
 import { errorText } from "#sdk/errors";
 import type { DeviceData, ReportStrategy } from "#sdk/model";
+import { toReportStrategy } from "#sdk/report-strategy";
 import { Bus } from "./bus.ts";
 import type { ModbusRequest } from "./client.ts";
 import type { Decoder } from "./decoder.ts";
@@ -14,7 +15,6 @@ import { PollGroup } from "./poller.ts";
 import { readAdvice } from "./problems.ts";
 import { ReadPlan } from "./read-plan.ts";
 import type { SlaveConfig } from "./slave-config.ts";
-import { toStrategy } from "./strategy.ts";
 import { Unit } from "./unit.ts";
 import type { PolledDevice } from "./uplink.ts";
 import type { TalkSettings } from "./waits.ts";
@@ -301,7 +301,7 @@ function polledDevice(
   const { deviceName, deviceType, unitId, byteOrder, wordOrder, reportStrategy } = slave;
   const own: [string, ReportStrategy][] = [];
   for (const item of [...slave.attributes, ...slave.timeseries]) {
-    const strategy = toStrategy(item.reportStrategy);
+    const strategy = toReportStrategy(item.reportStrategy);
     if (strategy !== undefined) {
       own.push(...keysOf(item, unitId).map((key): [string, ReportStrategy] => [key, strategy]));
     }
@@ -312,7 +312,7 @@ function polledDevice(
     unitId,
     byteOrder,
     wordOrder,
-    strategy: toStrategy(reportStrategy),
+    strategy: toReportStrategy(reportStrategy),
     keyStrategies: own.length === 0 ? undefined : Object.fromEntries(own),
     convert,
   };

@@ -1,11 +1,11 @@
 import * as v from "valibot";
 import { entries, field, optional } from "#sdk/config";
+import { reportStrategy } from "#sdk/report-strategy";
 import {
   checked,
   functionCode,
   json,
   readFields,
-  reportStrategy,
   rpcFields,
   updateFields,
   wholeNumber,

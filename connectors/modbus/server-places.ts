@@ -1,11 +1,11 @@
 import type { Json, ReportStrategy } from "#sdk/model";
+import { toReportStrategy } from "#sdk/report-strategy";
 import type { Decoder } from "./decoder.ts";
 import { encodeWrite, type WriteOrders } from "./encoder.ts";
 import { compileItems, type ReadTarget } from "./items.ts";
 import { addressRange } from "./problems.ts";
 import type { ServerConfig, TablesConfig } from "./server-config.ts";
 import { createTables, type ServerTables, type TableCode } from "./server-tables.ts";
-import { toStrategy } from "./strategy.ts";
 import { coilsOf, registersOf, valueType } from "./value-type.ts";
 
 /** Names of the tables in the configuration, and the function code that reads each. */
@@ -59,7 +59,7 @@ export function createPlaces(config: ServerConfig): ServerPlaces {
           decoders,
         });
         targets.push(...compiled);
-        const strategy = toStrategy(item.reportStrategy);
+        const strategy = toReportStrategy(item.reportStrategy);
         if (strategy !== undefined) {
           strategies.push(...compiled.map(({ key }): [string, ReportStrategy] => [key, strategy]));
         }

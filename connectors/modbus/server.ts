@@ -1,6 +1,7 @@
 import type { ConnectorHost } from "#sdk/connector";
 import { DataError } from "#sdk/errors";
 import type { AttributeUpdate, DeviceData, Json, RpcRequest } from "#sdk/model";
+import { toReportStrategy } from "#sdk/report-strategy";
 import { Schedule } from "#sdk/schedule";
 import { supervise } from "#sdk/supervise";
 import {
@@ -19,7 +20,6 @@ import { listen } from "./server-listener.ts";
 import { type Identity, serve, type Written } from "./server-pdu.ts";
 import { createPlaces, type ServerPlaces, tablesOf } from "./server-places.ts";
 import { bitBytes, type TableCode, wordBytes } from "./server-tables.ts";
-import { toStrategy } from "./strategy.ts";
 
 /** Writes of masters that wait to be reported; the oldest ones are merged, never lost: what counts is what the tables hold. */
 const MAX_WAITING = 1000;
@@ -251,7 +251,7 @@ export class OwnServer {
     if (telemetry.size + attributes.size === 0) {
       return;
     }
-    const strategy = toStrategy(config.reportStrategy);
+    const strategy = toReportStrategy(config.reportStrategy);
     const { keyStrategies } = this.#places;
     const record: DeviceData = {
       deviceName: config.deviceName,

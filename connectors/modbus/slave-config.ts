@@ -1,13 +1,7 @@
 import * as v from "valibot";
 import { entries, field, optional, required } from "#sdk/config";
-import {
-  anyNumber,
-  readItem,
-  reportStrategy,
-  rpcItem,
-  updateItem,
-  wholeNumber,
-} from "./item-config.ts";
+import { reportStrategy } from "#sdk/report-strategy";
+import { anyNumber, readItem, rpcItem, updateItem, wholeNumber } from "./item-config.ts";
 import { clientSecurity, lineFields, lineProblem, order } from "./line-config.ts";
 
 const retries = v.pipe(
