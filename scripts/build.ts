@@ -25,6 +25,48 @@ const { SOURCE_DATE_EPOCH: fixedSeconds } = process.env;
 const builtMs = fixedSeconds === undefined ? Date.now() : Number(fixedSeconds) * 1000;
 const BUILD_MS = Math.floor(builtMs / DAY_MS) * DAY_MS;
 
+/** The OPC UA stack, of which only a gateway with an OPC UA connector needs anything. */
+const LIBRARY_ENTRY = join(root, "connectors/opcua/library-entry.ts");
+
+/** Packages that libraries try to load and do without. */
+const OPTIONAL = ["proper-lockfile"];
+
+/** Identifiers stay: class names are part of what some libraries do at run time. */
+const MINIFY = { whitespace: true, syntax: true, identifiers: false };
+
+/** Bundles the OPC UA stack into one script; it is embedded as a file, because bytecode would be three times its size. */
+async function bundleLibrary(directory: string): Promise<string> {
+  const result = await Bun.build({
+    entrypoints: [LIBRARY_ENTRY],
+    target: "bun",
+    format: "esm",
+    minify: MINIFY,
+    external: OPTIONAL,
+    outdir: directory,
+    naming: "opcua-library.js",
+  });
+  if (!result.success) {
+    throw new AggregateError(result.logs, "Cannot bundle the OPC UA stack");
+  }
+  return join(directory, "opcua-library.js");
+}
+
+/** Replaces the module that imports the OPC UA stack by one that loads the embedded script. */
+function embedded(library: string): Bun.BunPlugin {
+  return {
+    name: "embedded-opcua-library",
+    setup: (builder) => {
+      builder.onLoad({ filter: /connectors\/opcua\/library\.ts$/ }, () => ({
+        loader: "ts",
+        contents: [
+          `import path from ${JSON.stringify(library)} with { type: "file" };`,
+          "export const loadLibrary = () => import(path);",
+        ].join("\n"),
+      }));
+    },
+  };
+}
+
 async function build(outfile: string, target: Bun.Build.CompileTarget | undefined): Promise<void> {
   const result = await Bun.build({
     entrypoints: ENTRY_POINTS.map((path) => join(root, path)),
@@ -34,8 +76,8 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
     bytecode: true,
     // Both threads share what they have in common, and what a command does not need is not loaded.
     splitting: true,
-    // Identifiers stay: class names are part of what some libraries do at run time.
-    minify: { whitespace: true, syntax: true, identifiers: false },
+    minify: MINIFY,
+    plugins: [embedded(library)],
     sourcemap: "none",
     define: { "process.env.NODE_ENV": '"production"', TBGW_BUILD_MS: String(BUILD_MS) },
     external: OPTIONAL,
@@ -56,10 +98,8 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
   console.log(`${outfile} ${(size / 1e6).toFixed(1)} MB`);
 }
 
-/** Packages that libraries try to load and do without. */
-const OPTIONAL: string[] = [];
-
 await mkdir(dist, { recursive: true });
+const library = await bundleLibrary(join(dist, "build"));
 const args = process.argv.slice(2);
 const wanted = args.includes("--all") ? Object.keys(TARGETS) : [];
 const named = args.indexOf("--target");

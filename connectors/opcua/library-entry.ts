@@ -1,0 +1,4 @@
+// Evaluated before the package: its classes are decorated when they are defined.
+import "reflect-metadata";
+
+export * from "node-opcua-client";
