@@ -2,6 +2,7 @@ import { type Connector, type ConnectorHost, defineConnector } from "#sdk/connec
 import { ConfigError, DataError } from "#sdk/errors";
 import type { AttributeUpdate, Json, RpcRequest } from "#sdk/model";
 import { Outbox } from "#sdk/outbox";
+import { runAll } from "#sdk/tasks";
 import { Changes } from "./changes.ts";
 import { type ModbusConfig, modbusConfig } from "./config.ts";
 import { connectorRpc } from "./connector-rpc.ts";
@@ -13,7 +14,6 @@ import { Master } from "./master.ts";
 import { probeArgs, probeModbus } from "./probe.ts";
 import { OwnServer, type ServerOptions } from "./server.ts";
 import type { ServerConfig } from "./server-config.ts";
-import { runAll } from "./tasks.ts";
 
 /** At the end: time for what was read already to become durable. */
 const DRAIN_MS = 500;
