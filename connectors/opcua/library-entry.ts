@@ -2,3 +2,5 @@
 import "reflect-metadata";
 
 export * from "node-opcua-client";
+export { InMemoryCertificateKeyPairProvider, InMemoryCertificateStore } from "node-opcua-common";
+export { NodeIdType } from "node-opcua-nodeid";

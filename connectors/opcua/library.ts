@@ -1,5 +1,5 @@
-/** The OPC UA stack. Types come from the package directly; values only through `loadLibrary`, so that it is loaded when a connector needs it. */
-export type Library = typeof import("node-opcua-client");
+/** The OPC UA stack. Types come from the packages directly; values only through `loadLibrary`, so that it is loaded when a connector needs it. */
+export type Library = typeof import("./library-entry.ts");
 
 /**
  * Loads the OPC UA stack: about 100 ms and 50 MB of memory, so only a gateway with an OPC UA connector does it. `scripts/build.ts` puts a file of its own in
