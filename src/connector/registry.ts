@@ -14,6 +14,7 @@ export const connectorTypes: Readonly<
 > = {
   modbus: () => import("../../connectors/modbus/connector.ts"),
   mqtt: () => import("../../connectors/mqtt/connector.ts"),
+  opcua: () => import("../../connectors/opcua/connector.ts"),
 };
 
 /** An uplink converter of any configuration schema and any input. */

@@ -49,6 +49,18 @@ const CONFIGS: Readonly<Record<string, (port: number) => Json>> = {
       },
     ],
   }),
+  opcua: (port) => ({
+    name: "contract",
+    id: "0f8fad5b-d9cb-469f-a165-70867728950d",
+    server: { url: `opc.tcp://127.0.0.1:${port}`, timeoutInMillis: 1000 },
+    mapping: [
+      {
+        deviceNodePattern: "Root\\.Objects\\.A",
+        deviceInfo: { deviceNameExpression: "A" },
+        timeseries: [{ key: "n", value: "${n}" }],
+      },
+    ],
+  }),
 };
 
 /** Makes an instance for a peer on `port`. */

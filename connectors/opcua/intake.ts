@@ -1,0 +1,76 @@
+import type { ConnectorHost } from "#sdk/connector";
+import { type Logger, rateLimited } from "#sdk/logger";
+import { Outbox } from "#sdk/outbox";
+import type { Item, Target } from "./device.ts";
+import { type Status, statusText } from "./failures.ts";
+import type { ServerConfig } from "./server-config.ts";
+import { ReadResult, type UplinkNotes, type UplinkSettings } from "./uplink.ts";
+
+/** At the end: time for what was read already to become durable. */
+const DRAIN_MS = 500;
+
+/** What the server sent, on its way to the store; says and counts what no value came out of. */
+export class Intake implements AsyncDisposable {
+  readonly #host: ConnectorHost;
+  readonly #outbox: Outbox;
+  readonly #settings: UplinkSettings;
+  readonly #rareLog: Logger;
+  readonly #notes: UplinkNotes;
+  #waiting = 0;
+
+  constructor(server: ServerConfig, host: ConnectorHost) {
+    this.#host = host;
+    this.#outbox = new Outbox(host);
+    this.#settings = { format: { python: server.pythonValueFormat }, badStatus: server.badStatus };
+    this.#rareLog = rateLimited(host.converterLog, host.clock);
+    this.#notes = {
+      skipped: (reason) => host.metrics.rejected(reason),
+      turned: (target, item, status) => this.#sayTurned(target, item, status),
+      implausible: (item, ts) => this.#sayImplausible(item, ts),
+    };
+  }
+
+  /** An empty result of this moment. */
+  result(): ReadResult {
+    const { clock, metrics } = this.#host;
+    metrics.count("connectorMsgsReceived");
+    return new ReadResult(clock.now(), this.#settings, this.#notes);
+  }
+
+  /** Whether the store is behind, so that the server should keep what it has. */
+  get isBehind(): boolean {
+    return this.#waiting > 0;
+  }
+
+  /** Hands the records on; they are on their way when this returns. Resolves when more may follow. @throws what the store threw */
+  async put(result: ReadResult, signal: AbortSignal): Promise<void> {
+    this.#waiting += 1;
+    try {
+      await this.#outbox.put(result.records(), signal);
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#outbox.flush(DRAIN_MS);
+    await this.#outbox[Symbol.asyncDispose]();
+  }
+
+  #sayTurned({ device, key, isBad }: Target, item: Item, status: Status): void {
+    const fields = { device: device.name, key, node: item.key };
+    if (isBad) {
+      this.#host.devices.failed(device.name, `${key}: ${statusText(status)}`);
+      this.#rareLog.warn("A node has no good value", { ...fields, status: statusText(status) });
+    } else {
+      this.#rareLog.info("A node has a good value again", fields);
+    }
+  }
+
+  #sayImplausible(item: Item, ts: number): void {
+    this.#rareLog.warn("A timestamp cannot be meant; the arrival takes its place", {
+      node: item.key,
+      timestamp: new Date(ts).toISOString(),
+    });
+  }
+}

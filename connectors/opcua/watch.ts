@@ -1,0 +1,170 @@
+import type { ConnectorHost } from "#sdk/connector";
+import type { Device, Item, Target } from "./device.ts";
+import { statusText } from "./failures.ts";
+import type { Intake } from "./intake.ts";
+import type { Point } from "./mappings.ts";
+import type { FoundNode } from "./node-finder.ts";
+import type { Poller } from "./poller.ts";
+import type { Said } from "./said.ts";
+import type { Subscriptions, Watched } from "./subscriptions.ts";
+
+/** What a watch is made from. */
+export interface WatchOptions {
+  readonly host: ConnectorHost;
+  readonly intake: Intake;
+  readonly poller: Poller;
+  /** `undefined`: everything is polled. */
+  readonly subscriptions: Subscriptions | undefined;
+  /** Outlives the session. */
+  readonly said: Said;
+}
+
+/** A point of a device and where it was found. */
+export interface PlacedPoint {
+  readonly point: Point;
+  readonly key: string;
+  /** `undefined`: there is no such node now. */
+  readonly node: FoundNode | undefined;
+}
+
+/** The nodes of one session that somebody wants values of: each once, whoever wants it. */
+export class Watch {
+  readonly #options: WatchOptions;
+  readonly #items = new Map<string, Item>();
+  readonly #placed = new Map<
+    Device,
+    Map<Point, { readonly item: Item; readonly target: Target }>
+  >();
+  /** Items that nobody wants any more. */
+  readonly #dropped = new Set<string>();
+  /** Items with targets that have not got their first value. */
+  readonly #fresh = new Set<Item>();
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+  }
+
+  /** Nodes that are watched or read. */
+  get size(): number {
+    return this.#items.size;
+  }
+
+  /** Nodes that have vanished are asked for anew with the next `commit`. */
+  async renewGone(): Promise<void> {
+    const gone = [...this.#items.values()].filter(({ isGone }) => isGone);
+    await this.#options.subscriptions?.remove(gone.map(({ key }) => key));
+  }
+
+  /** Where the points of a device are now. What has not moved is left alone. */
+  place(device: Device, points: readonly PlacedPoint[]): void {
+    let placed = this.#placed.get(device);
+    if (placed === undefined) {
+      placed = new Map();
+      this.#placed.set(device, placed);
+    }
+    for (const { point, key, node } of points) {
+      const old = placed.get(point);
+      if (old !== undefined && old.item.key === node?.key && old.target.key === key) {
+        continue;
+      }
+      if (old !== undefined) {
+        this.#unlink(old.item, old.target);
+        placed.delete(point);
+      }
+      if (node !== undefined) {
+        const { section, stamp } = point;
+        const target: Target = { device, key, section, stamp, isBad: false };
+        placed.set(point, { item: this.#link(node, target), target });
+      }
+    }
+  }
+
+  /** The device is not there any more. */
+  remove(device: Device): void {
+    for (const { item, target } of this.#placed.get(device)?.values() ?? []) {
+      this.#unlink(item, target);
+    }
+    this.#placed.delete(device);
+  }
+
+  /** Tells the server about what has changed since the last time. @throws SessionLost, NoAnswer */
+  async commit(signal: AbortSignal): Promise<void> {
+    const { subscriptions, poller } = this.#options;
+    const dropped = [...this.#dropped];
+    this.#dropped.clear();
+    for (const key of dropped) {
+      poller.items.delete(key);
+    }
+    await subscriptions?.remove(dropped);
+    const fresh = [...this.#fresh];
+    this.#fresh.clear();
+    if (subscriptions === undefined) {
+      poller.add([...this.#items.values()]);
+      return;
+    }
+    const wanted = [...this.#items.values()].filter(
+      ({ key }) => !subscriptions.has(key) && !poller.items.has(key),
+    );
+    const known = fresh.filter(({ key }) => subscriptions.has(key));
+    const answers = await subscriptions.add(wanted);
+    this.#note(wanted, answers);
+    // Others have had the first value of these already.
+    await poller.readAll(known, signal);
+  }
+
+  #link(node: FoundNode, target: Target): Item {
+    let item = this.#items.get(node.key);
+    if (item === undefined) {
+      item = { id: node.id, key: node.key, targets: [], isGone: false };
+      this.#items.set(node.key, item);
+      this.#dropped.delete(node.key);
+    }
+    item.targets.push(target);
+    this.#fresh.add(item);
+    return item;
+  }
+
+  #unlink(item: Item, target: Target): void {
+    const index = item.targets.indexOf(target);
+    if (index !== -1) {
+      item.targets.splice(index, 1);
+    }
+    if (item.targets.length === 0) {
+      this.#items.delete(item.key);
+      this.#fresh.delete(item);
+      this.#dropped.add(item.key);
+    }
+  }
+
+  #note(items: readonly Item[], answers: readonly Watched[]): void {
+    const { host, poller, said } = this.#options;
+    const full: Item[] = [];
+    for (const [index, item] of items.entries()) {
+      const answer = answers[index] ?? "full";
+      if (answer === "full") {
+        full.push(item);
+        continue;
+      }
+      const text = answer === "watched" ? "" : statusText(answer.refused);
+      if (said.isNews(`item ${item.key}`, text)) {
+        const keys = item.targets.map(({ device, key }) => `${device.name}: ${key}`);
+        const fields = { node: item.key, keys: keys.slice(0, 10).join(", ") };
+        if (text === "") {
+          host.log.info("A node can be watched again", fields);
+        } else {
+          host.metrics.count("nodesRefused");
+          host.log.warn("A node cannot be watched; it is tried again with each scan", {
+            ...fields,
+            status: text,
+          });
+        }
+      }
+    }
+    if (full.length > 0) {
+      host.log.warn("The server has no room for more monitored items; the others are read", {
+        read: full.length,
+      });
+      poller.add(full);
+    }
+  }
+}

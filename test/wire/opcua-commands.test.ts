@@ -1,0 +1,123 @@
+// Methods and attribute updates of the OPC UA connector against a real server.
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { encodeJson } from "../../src/sdk/encode.ts";
+import type { Json } from "../../src/sdk/model.ts";
+import { RunningOpcua } from "../support/opcua-connector.ts";
+import { PlantServer } from "../support/opcua-server.ts";
+
+let server: PlantServer;
+let running: RunningOpcua;
+
+/** JSON text of an answer: a Float 5 is `5.0`. */
+async function answer(method: string, params: Json, device = "Boiler SN-001"): Promise<string> {
+  return encodeJson((await running.rpc(device, method, params)) ?? null);
+}
+
+beforeAll(async () => {
+  server = await PlantServer.start();
+  running = await RunningOpcua.start({
+    server: { url: server.url },
+    mapping: [
+      {
+        deviceNodePattern: "Root\\.Objects\\.Boiler\\d+",
+        deviceInfo: { deviceNameExpression: "Boiler ${SerialNumber}" },
+        timeseries: [{ key: "t", value: "${2:Temperature}" }],
+        attributes_updates: [
+          { key: "setpoint", value: "${2:Temperature}" },
+          { key: "lost", value: "${Nowhere}" },
+          { key: "running", value: "${Running}" },
+        ],
+        rpc_methods: [
+          { method: "Reset", arguments: [{ type: "integer" }] },
+          { method: "Missing", arguments: [] },
+        ],
+      },
+    ],
+  });
+  await running.host.status("connected");
+});
+afterAll(async () => {
+  await running[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+});
+
+test.each<[string, Json, string]>([
+  ["get", "Zone(1)", '{"result":{"value":7}}'],
+  ["GET", "ns=2;i=11", '{"result":{"value":true}}'],
+  ["get", "Root\\.Objects\\.Boiler2\\.Temperature", '{"result":{"value":64.0}}'],
+  ["get", "ns=3;b=U3BlZWQ=", '{"result":{"value":9007199254740993}}'],
+  ["get", "Status", '{"result":{"value":"Running"}}'],
+  ["get", "i=2255", '{"result":{"value":["http://opcfoundation.org/UA/"'],
+  ["get", "Nowhere", '{"result":{"error":"Node not found: Nowhere"}}'],
+  ["get", "ns=2;i=x", '{"result":{"error":"Could not find identifier in string ns=2;i=x"}}'],
+  [
+    "get",
+    "ns=2;i=999",
+    '{"result":{"error":"The node id refers to a node that does not exist in the server address space.(BadNodeIdUnknown)"}}',
+  ],
+  ["set", "ns=2;s=B1.T; 90.25", '{"result":{"value":90.25}}'],
+  ["set", "t; 81.5", '{"result":{"value":81.5}}'],
+  ["set", { key: "t", value: 81.5 }, '{"result":{"value":81.5}}'],
+  ["set", "Running; false", '{"result":{"value":false}}'],
+  ["set", "Running= 1", '{"result":{"value":true}}'],
+  ["set", "ns=3;b=U3BlZWQ=; 9007199254740993", '{"result":{"value":9007199254740993}}'],
+  ["set", "Zone(1); abc", '{"result":{"error":"\\"abc\\" is no value for Int32"}}'],
+  ["set", "Zone(1); 3000000000", '{"result":{"error":"value 3000000000 out of range for Int32"}}'],
+  ["set", "Nowhere; 5", '{"result":{"error":"Node not found: Nowhere"}}'],
+  ["Reset", [2], '{"result":{"result":true}}'],
+  ["Reset", ["1"], '{"result":{"result":false}}'],
+  ["Reset", [], '{"result":"Expected 1 arguments, but got 0"}'],
+  ["Reset", 5, '{"result":"The arguments must be specified in the square quotes []"}'],
+  ["Reset", [70_000], '{"result":{"error":"value 70000 out of range for Int16"}}'],
+  [
+    "Missing",
+    null,
+    '{"result":{"error":"The requested operation has no match to return.(BadNoMatch)"}}',
+  ],
+  ["other", null, '{"result":{"error":"Requested rpc method is not found in config"}}'],
+])("%s %p", async (method, params, expected) => {
+  const text = await answer(method, params);
+  expect(text.slice(0, expected.length)).toBe(expected);
+});
+
+test("each device is its own", async () => {
+  expect(await answer("set", "Temperature; 65", "Boiler SN-002")).toBe('{"result":{"value":65.0}}');
+  expect(await answer("get", "2:Temperature")).toBe('{"result":{"value":81.5}}');
+  expect(await answer("get", "t", "Boiler SN-002")).toBe('{"result":{"value":65.0}}');
+  await answer("set", "t; 64", "Boiler SN-002");
+  expect(await answer("get", "t", "Nobody")).toBe('{"result":{"error":"Device not found"}}');
+});
+
+test("attribute updates are written, each by itself", async () => {
+  const values = { setpoint: "70.5", lost: 1, unknown: 2, running: "false" };
+  const update = { deviceName: "Boiler SN-001", values, removed: [] };
+  await running.connector.handleAttributes?.(update, new AbortController().signal);
+  expect(await answer("get", "2:Temperature")).toBe('{"result":{"value":70.5}}');
+  expect(await answer("get", "Running")).toBe('{"result":{"value":false}}');
+  expect(await answer("get", "t", "Boiler SN-002")).toBe('{"result":{"value":64.0}}');
+  const { lines } = running.host;
+  const failed = lines.filter(({ message }) => message === "Cannot write an attribute");
+  expect(failed.map(({ fields }) => fields["attribute"])).toEqual(["lost"]);
+  expect(running.connector.sharedAttributeKeys?.("Boiler SN-001")).toEqual([
+    "setpoint",
+    "lost",
+    "running",
+  ]);
+});
+
+test("a method of the connector is called on every device", async () => {
+  const request = {
+    id: 1,
+    method: "Reset",
+    params: { arguments: [{ type: "integer", value: 2 }] },
+    timeoutMs: 5000,
+  };
+  const signal = new AbortController().signal;
+  expect(await running.connector.handleConnectorRpc?.(request, signal)).toEqual([
+    { result: true, device_name: "Boiler SN-001" },
+    {
+      error: "The requested operation has no match to return.(BadNoMatch)",
+      device_name: "Boiler SN-002",
+    },
+  ]);
+});
