@@ -1,6 +1,6 @@
 // Compiles the program to one executable per target. `bun scripts/build.ts` builds dist/tbgw for this machine,
 // `--out FILE` elsewhere, `--all` the five Linux targets, `--target NAME` one of them.
-import { mkdir, stat } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 const root = join(import.meta.dir, "..");
@@ -28,13 +28,16 @@ const BUILD_MS = Math.floor(builtMs / DAY_MS) * DAY_MS;
 /** The OPC UA stack, of which only a gateway with an OPC UA connector needs anything. */
 const LIBRARY_ENTRY = join(root, "connectors/opcua/library-entry.ts");
 
+/** What the embedded stack is imported by. */
+const LIBRARY_NAME = "tbgw-opcua-library";
+
 /** Packages that libraries try to load and do without. */
 const OPTIONAL = ["proper-lockfile"];
 
 /** Identifiers stay: class names are part of what some libraries do at run time. */
 const MINIFY = { whitespace: true, syntax: true, identifiers: false };
 
-/** Bundles the OPC UA stack into one script; it is embedded as a file, because bytecode would be three times its size. */
+/** Bundles the OPC UA stack into one script; it is embedded as a packed file: 0.5 MB instead of 3 MB, or 11 MB as bytecode. */
 async function bundleLibrary(directory: string): Promise<string> {
   const result = await Bun.build({
     entrypoints: [LIBRARY_ENTRY],
@@ -48,10 +51,13 @@ async function bundleLibrary(directory: string): Promise<string> {
   if (!result.success) {
     throw new AggregateError(result.logs, "Cannot bundle the OPC UA stack");
   }
-  return join(directory, "opcua-library.js");
+  const script = await readFile(join(directory, "opcua-library.js"));
+  const packed = join(directory, "opcua-library.js.zst");
+  await writeFile(packed, Bun.zstdCompressSync(script, { level: 19 }));
+  return packed;
 }
 
-/** Replaces the module that imports the OPC UA stack by one that loads the embedded script. */
+/** Replaces the module that imports the OPC UA stack by one that unpacks and loads the embedded script. */
 function embedded(library: string): Bun.BunPlugin {
   return {
     name: "embedded-opcua-library",
@@ -60,7 +66,13 @@ function embedded(library: string): Bun.BunPlugin {
         loader: "ts",
         contents: [
           `import path from ${JSON.stringify(library)} with { type: "file" };`,
-          "export const loadLibrary = () => import(path);",
+          "export async function loadLibrary() {",
+          "  const contents = Bun.zstdDecompressSync(await Bun.file(path).bytes()).toString();",
+          '  const module = () => ({ contents, loader: "js" });',
+          `  const name = ${JSON.stringify(LIBRARY_NAME)};`,
+          "  Bun.plugin({ name, setup: (builder) => void builder.module(name, module) });",
+          "  return await import(name);",
+          "}",
         ].join("\n"),
       }));
     },
@@ -80,7 +92,7 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
     plugins: [embedded(library)],
     sourcemap: "none",
     define: { "process.env.NODE_ENV": '"production"', TBGW_BUILD_MS: String(BUILD_MS) },
-    external: OPTIONAL,
+    external: [...OPTIONAL, LIBRARY_NAME],
     compile: {
       outfile,
       ...(target === undefined ? {} : { target }),
