@@ -7,19 +7,15 @@ import {
   printParseErrorCode,
   visit,
 } from "jsonc-parser";
-import {
-  isAlias,
-  isCollection,
-  isMap,
-  isNode,
-  isScalar,
-  LineCounter,
-  parseDocument,
-  type ScalarTag,
-} from "yaml";
+import type { ScalarTag } from "yaml";
 import { errorText } from "#sdk/errors";
 import type { Json } from "#sdk/model";
 import type { Path } from "./issue.ts";
+
+/** YAML needs the largest library of all, and few files are YAML: the first one loads it. */
+function yaml(): typeof import("yaml") {
+  return require("yaml");
+}
 
 /** Something about the text itself. `line` and `column` count from 1. */
 export interface TextIssue {
@@ -70,6 +66,7 @@ export function parseJson(text: string): Document {
  * come from programs that read them so. A key that appears twice is a warning, and its last value counts.
  */
 export function parseYaml(text: string): Document {
+  const { LineCounter, parseDocument } = yaml();
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -237,9 +234,10 @@ function jsonOffset(root: Node, path: Path): number {
   return root.offset;
 }
 
-type YamlDocument = ReturnType<typeof parseDocument>;
+type YamlDocument = ReturnType<ReturnType<typeof yaml>["parseDocument"]>;
 
 function yamlOffset(contents: unknown, path: Path, document: YamlDocument): number {
+  const { isAlias, isCollection, isMap, isScalar } = yaml();
   let node: unknown = contents;
   let offset = startOf(contents) ?? 0;
   for (const part of path) {
@@ -262,5 +260,5 @@ function yamlOffset(contents: unknown, path: Path, document: YamlDocument): numb
 }
 
 function startOf(node: unknown): number | undefined {
-  return isNode(node) ? node.range?.[0] : undefined;
+  return yaml().isNode(node) ? node.range?.[0] : undefined;
 }
