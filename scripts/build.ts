@@ -91,7 +91,12 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
     minify: MINIFY,
     plugins: [embedded(library)],
     sourcemap: "none",
-    define: { "process.env.NODE_ENV": '"production"', TBGW_BUILD_MS: String(BUILD_MS) },
+    define: {
+      "process.env.NODE_ENV": '"production"',
+      // The libraries take the streams of the run time, which are loaded anyway.
+      "process.env.READABLE_STREAM": '"disable"',
+      TBGW_BUILD_MS: String(BUILD_MS),
+    },
     external: [...OPTIONAL, LIBRARY_NAME],
     compile: {
       outfile,

@@ -4,6 +4,7 @@ import type { Overlay } from "../config/text-file.ts";
 import { connectorTypes } from "../connector/registry.ts";
 import { LogSettings } from "../logging/settings.ts";
 import { startAgain } from "../platform/exec.ts";
+import { collectAfterStart } from "../platform/memory.ts";
 import { systemClock } from "../sdk/clock.ts";
 import { errorText } from "../sdk/errors.ts";
 import type { Logger, LogLevel } from "../sdk/logger.ts";
@@ -96,6 +97,7 @@ async function runGateway(options: RunOptions): Promise<number> {
       onRestart: () => restart.abort("restart"),
     },
   );
+  using _collecting = collectAfterStart(clock);
   await aborted(AbortSignal.any([stop.signal, failed.signal, restart.signal]));
   if (failed.signal.aborted) {
     log.error("The gateway cannot go on", { error: errorText(failed.signal.reason) });

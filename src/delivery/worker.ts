@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
+import { collectAfterStart } from "#platform/memory";
 import { systemClock } from "#sdk/clock";
 import { InvariantError, RejectedError, TransientError } from "#sdk/errors";
 import { createLogger, type Logger, type LogLevel, type LogRecord } from "#sdk/logger";
@@ -49,6 +50,7 @@ let parts: Parts | undefined;
 let logLevel: LogLevel = "info";
 let reportTimer: Disposable | undefined;
 let heartMonitor: HeartMonitor | undefined;
+let collecting: Disposable | undefined;
 let devices = new KnownDevices();
 /** What the platform said before a connection was open has been handled by the collection thread. */
 const fence = new Fence(clock, (id) => post({ type: "fence", id }));
@@ -84,6 +86,7 @@ async function open(request: OpenRequest): Promise<void> {
   if (request.session !== undefined) {
     uplinks.start(request.session);
   }
+  collecting = collectAfterStart(clock);
 }
 
 function openUplinks(store: MeteredStore, dataDir: string, log: Logger): Uplinks {
@@ -206,6 +209,7 @@ function reportSoon(): void {
 
 async function stop({ drainMs }: StopRequest): Promise<void> {
   heartMonitor?.[Symbol.dispose]();
+  collecting?.[Symbol.dispose]();
   try {
     await parts?.uplinks.current?.sender.drain(drainMs);
     life.abort(new TransientError("The gateway is stopping"));
