@@ -104,6 +104,9 @@ export class RecordDraft {
 
 /** One draft for each device, in the order of their first element; the first one's profile counts. */
 export function mergeRecords(drafts: readonly RecordDraft[]): readonly RecordDraft[] {
+  if (drafts.length < 2) {
+    return drafts; // Nearly every message.
+  }
   const byDevice = Map.groupBy(drafts, (draft) => draft.deviceName);
   const merged: RecordDraft[] = [];
   for (const [first, ...others] of byDevice.values()) {

@@ -224,14 +224,15 @@ export class Routes {
 }
 
 const NONE: readonly Route[] = [];
+const NO_ENTRIES: NonNullable<DeviceData["telemetry"]> = [];
 
 /** What a converter made of one message, under the names of the statistics report. */
 function countConverted(records: readonly DeviceData[], metrics: Metrics): void {
   let points = 0;
   let attributes = 0;
   for (const record of records) {
-    attributes += Object.keys(record.attributes ?? {}).length;
-    for (const { values } of record.telemetry ?? []) {
+    attributes += record.attributes === undefined ? 0 : Object.keys(record.attributes).length;
+    for (const { values } of record.telemetry ?? NO_ENTRIES) {
       points += Object.keys(values).length;
     }
   }

@@ -38,8 +38,12 @@ class CounterTable {
 
   count(owner: string, name: string, by: number): void {
     const counters = this.#row(owner);
-    const known = Object.hasOwn(counters, name);
-    const key = known || Object.keys(counters).length < MAX_NAMES ? name : OTHER;
+    const before = counters[name];
+    if (before !== undefined) {
+      counters[name] = before + by; // Several times a message: it costs no more than this.
+      return;
+    }
+    const key = Object.keys(counters).length < MAX_NAMES ? name : OTHER;
     counters[key] = (counters[key] ?? 0) + by;
   }
 
