@@ -7,6 +7,8 @@ const TICKS = 100;
 export interface ProcessStats {
   readonly cpuSeconds: number;
   readonly rssMb: number;
+  /** The part of it that is no page of a file: what the machine cannot take back. */
+  readonly privateMb: number;
   readonly peakRssMb: number;
   readonly diskBytes: number;
 }
@@ -20,6 +22,7 @@ export function processStats(pid: number): ProcessStats {
   return {
     cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS,
     rssMb: number(status, /VmRSS:\s+(\d+)/) / 1024,
+    privateMb: number(status, /RssAnon:\s+(\d+)/) / 1024,
     peakRssMb: number(status, /VmHWM:\s+(\d+)/) / 1024,
     diskBytes: number(io, /^write_bytes: (\d+)/m),
   };
