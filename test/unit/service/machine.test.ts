@@ -40,9 +40,9 @@ describe("Machine", () => {
   test("the processor time is that since the last look, over all cores", () => {
     let nowMs = 0;
     const machine = new Machine(() => nowMs);
-    const startMs = performance.now();
-    while (performance.now() - startMs < 60) {
-      // Busy on purpose: this is what is measured.
+    const before = process.cpuUsage();
+    while (process.cpuUsage(before).user + process.cpuUsage(before).system < 60_000) {
+      // Busy on purpose: this is what is measured, however long others keep the processor meanwhile.
     }
     nowMs = 60;
     expect(machine.stats().gwProcessCpuUsage.value).toBeGreaterThan(50);
