@@ -12,6 +12,7 @@ export type ConnectorDefinition = ConnectorSpec<StandardSchema> & Tag<"connector
 export const connectorTypes: Readonly<
   Record<string, () => Promise<{ readonly default: ConnectorDefinition }>>
 > = {
+  ble: () => import("../../connectors/ble/connector.ts"),
   modbus: () => import("../../connectors/modbus/connector.ts"),
   mqtt: () => import("../../connectors/mqtt/connector.ts"),
   opcua: () => import("../../connectors/opcua/connector.ts"),

@@ -5,6 +5,12 @@ const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1
 
 const SYMBOLS = {
   ioctl: { args: [FFIType.i32, FFIType.u64, FFIType.ptr], returns: FFIType.i32 },
+  socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
+  bind: { args: [FFIType.i32, FFIType.ptr, FFIType.u32], returns: FFIType.i32 },
+  setsockopt: {
+    args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.u32],
+    returns: FFIType.i32,
+  },
   __errno_location: { args: [], returns: FFIType.ptr },
 } as const;
 
@@ -12,6 +18,16 @@ const SYMBOLS = {
 export interface Libc {
   /** Returns 0, or the number of the error. `argument` is read and written by the kernel. */
   ioctl(fd: number, request: number, argument: Uint8Array): number;
+  /** Returns the descriptor, or the number of the error below zero. */
+  socket(family: number, type: number, protocol: number): number;
+  /** Returns 0, or the number of the error. */
+  bind(fd: number, address: Uint8Array): number;
+  /** Returns 0, or the number of the error. */
+  setsockopt(
+    fd: number,
+    option: { readonly level: number; readonly name: number },
+    value: Uint8Array,
+  ): number;
 }
 
 let loaded: Libc | undefined;
@@ -27,14 +43,23 @@ function load(): Libc {
   for (const name of LIBRARIES) {
     try {
       const { symbols } = dlopen(name, SYMBOLS);
+      /** 0 for a call that worked, else the number of its error. */
+      const outcome = (result: number): number => {
+        if (result >= 0) {
+          return 0;
+        }
+        const place = symbols.__errno_location();
+        return place === null ? -1 : read.i32(place, 0);
+      };
       return {
-        ioctl: (fd, request, argument) => {
-          if (symbols.ioctl(fd, request, ptr(argument)) >= 0) {
-            return 0;
-          }
-          const place = symbols.__errno_location();
-          return place === null ? -1 : read.i32(place, 0);
+        ioctl: (fd, request, argument) => outcome(symbols.ioctl(fd, request, ptr(argument))),
+        socket: (family, type, protocol) => {
+          const fd = symbols.socket(family, type, protocol);
+          return fd >= 0 ? fd : -outcome(fd);
         },
+        bind: (fd, address) => outcome(symbols.bind(fd, ptr(address), address.length)),
+        setsockopt: (fd, { level, name: option }, value) =>
+          outcome(symbols.setsockopt(fd, level, option, ptr(value), value.length)),
       };
     } catch (error) {
       failure = error;

@@ -5,6 +5,8 @@ export interface LineSettings {
   readonly parity: "N" | "E" | "O" | "M" | "S";
   /** 1, 1.5 or 2. */
   readonly stopBits: number;
+  /** The line's RTS and CTS say who may send. */
+  readonly hardwareFlow?: boolean;
 }
 
 /** Requests of `ioctl` for terminals; the same numbers on x64 and arm64 (asm-generic/ioctls.h). */
@@ -41,6 +43,7 @@ const PARENB = 0x100;
 const PARODD = 0x200;
 const CLOCAL = 0x800;
 const CMSPAR = 0x4000_0000;
+const CRTSCTS = 0x8000_0000;
 const INPCK = 0x10;
 /** Places in the structure: the four flag words, then the control characters, then the two speeds. */
 const C_CFLAG = 8;
@@ -68,7 +71,7 @@ export function termios(settings: LineSettings): Uint8Array {
   return bytes;
 }
 
-function formatBits({ dataBits, parity, stopBits }: LineSettings): number {
+function formatBits({ dataBits, parity, stopBits, hardwareFlow }: LineSettings): number {
   const size = (Math.max(5, Math.min(8, dataBits)) - 5) << 4;
   const stop = stopBits > 1 ? CSTOPB : 0;
   const parities = {
@@ -78,7 +81,7 @@ function formatBits({ dataBits, parity, stopBits }: LineSettings): number {
     M: PARENB | PARODD | CMSPAR,
     S: PARENB | CMSPAR,
   };
-  return size | stop | parities[parity];
+  return size | stop | parities[parity] | (hardwareFlow === true ? CRTSCTS : 0);
 }
 
 /** What the driver took of `wanted`, read back from it: the speed must be right, the rest may be a property of the device. */

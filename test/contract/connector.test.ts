@@ -15,6 +15,20 @@ const DISPOSE_MS = 5000;
 
 /** A configuration that leads to a TCP port, by type. A type without one fails the suite. */
 const CONFIGS: Readonly<Record<string, (port: number) => Json>> = {
+  ble: (port) => ({
+    name: "contract",
+    id: "0f8fad5b-d9cb-469f-a165-70867728950d",
+    adapter: `tcp:127.0.0.1:${port}`,
+    devices: [
+      {
+        name: "A",
+        MACAddress: "A4:C1:38:0B:5E:77",
+        telemetry: [
+          { key: "n", method: "read", characteristicUUID: "2A19", valueExpression: "[0]" },
+        ],
+      },
+    ],
+  }),
   modbus: (port) => ({
     name: "contract",
     id: "0f8fad5b-d9cb-469f-a165-70867728950f",

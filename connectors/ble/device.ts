@@ -1,0 +1,356 @@
+import type { ConnectorHost } from "#sdk/connector";
+import { type DataError, errorText, RejectedError, TransientError } from "#sdk/errors";
+import type { AttributeUpdate, DeviceData, Json, RpcRequest } from "#sdk/model";
+import { Schedule } from "#sdk/schedule";
+import type { Adapter, Listener } from "./adapter.ts";
+import { normalAddress } from "./addresses.ts";
+import { readAdvertisement, readingsOf, signature } from "./advertisement.ts";
+import { connectPauseMs } from "./backoff.ts";
+import { Changes } from "./changes.ts";
+import type { DeviceConfig } from "./device-config.ts";
+import { gattMap } from "./gatt-map.ts";
+import type { Characteristic, PeripheralLink } from "./link.ts";
+import { Presence } from "./presence.ts";
+import { callMethod } from "./rpc.ts";
+import type { BoundItem, DeviceUplink, Reading } from "./uplink.ts";
+import { PendingWrites } from "./writes.ts";
+
+/** What a device needs besides its configuration. */
+export interface DeviceContext {
+  readonly adapter: Adapter;
+  readonly host: ConnectorHost;
+  readonly uplink: DeviceUplink;
+  put(records: readonly DeviceData[], signal: AbortSignal): Promise<void>;
+  /** Whether there are more devices than links: then this one gives its link back after each cycle. */
+  readonly takesTurns: boolean;
+}
+
+/** No attempt to connect to a peripheral that was not seen for this long. */
+const FRESH_MS = 30_000;
+
+/** One peripheral: waits until it is seen, connects, subscribes, reads in cycles, and begins again when the link is lost. */
+export class Device implements Listener {
+  readonly address: string;
+  readonly config: DeviceConfig;
+  readonly #context: DeviceContext;
+  readonly #connects: boolean;
+  readonly #presence: Presence;
+  readonly #writes: PendingWrites;
+  readonly #sighted = new Changes();
+  #link: PeripheralLink | undefined;
+  #isReady = false;
+  #seenMs = Number.NEGATIVE_INFINITY;
+  #failures = 0;
+  #failedMs = 0;
+  #hasShownMap = false;
+  #published: { readonly signature: string; readonly atMs: number } | undefined;
+
+  constructor(config: DeviceConfig, context: DeviceContext) {
+    this.config = config;
+    this.address = normalAddress(config.MACAddress);
+    this.#context = context;
+    this.#connects =
+      context.uplink.needsConnection ||
+      config.showMap ||
+      config.attributeUpdates.length + config.serverSideRpc.length > 0;
+    this.#presence = new Presence(config, context.host);
+    this.#writes = new PendingWrites(config, context.host);
+  }
+
+  /** Whether it is ever connected; else its advertisements are enough. */
+  get connects(): boolean {
+    return this.#connects;
+  }
+
+  /** The link while it can be used. */
+  get link(): PeripheralLink | undefined {
+    return this.#isReady ? this.#link : undefined;
+  }
+
+  get sharedKeys(): readonly string[] {
+    return this.config.attributeUpdates.map((item) => item.attributeOnThingsBoard);
+  }
+
+  wantsScan(): boolean {
+    const isWaiting = this.#connects && this.#link === undefined;
+    return isWaiting || this.#context.uplink.advertised.length > 0;
+  }
+
+  seen(peripheral: NoblePeripheral): void {
+    const nowMs = this.#context.host.clock.monotonicMs();
+    if (nowMs - this.#seenMs > FRESH_MS) {
+      this.#failures = 0;
+    }
+    this.#seenMs = nowMs;
+    this.#sighted.notify();
+    if (this.#context.uplink.advertised.length > 0) {
+      this.#publish(peripheral, nowMs);
+    }
+  }
+
+  /** Until `signal` aborts; rejects with its reason. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { adapter, host } = this.#context;
+    using _listening = adapter.listen(this);
+    using _presence = this.#presence;
+    if (!this.#connects) {
+      for (;;) {
+        await host.clock.sleep(FRESH_MS, signal);
+      }
+    }
+    const schedule = new Schedule(this.config.pollPeriod, host);
+    for (;;) {
+      await this.#untilSeen(signal);
+      try {
+        await this.#session(schedule, signal);
+        this.#failures = 0;
+      } catch (error) {
+        signal.throwIfAborted();
+        await this.#fail(error, signal);
+      }
+    }
+  }
+
+  async rpc(request: RpcRequest, signal: AbortSignal): Promise<Json | void> {
+    const { host } = this.#context;
+    return await callMethod(request, { config: this.config, link: this.link, host }, signal);
+  }
+
+  async update(update: AttributeUpdate, signal: AbortSignal): Promise<void> {
+    this.#writes.take(update);
+    const { link } = this;
+    if (link !== undefined) {
+      await this.#writes.flush(link, signal);
+    }
+  }
+
+  async #untilSeen(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#context.host;
+    while (clock.monotonicMs() - this.#seenMs > FRESH_MS) {
+      this.#context.adapter.look();
+      await this.#sighted.next(signal);
+    }
+  }
+
+  async #fail(error: unknown, signal: AbortSignal): Promise<void> {
+    const { host, adapter } = this.#context;
+    if (!(error instanceof TransientError || error instanceof RejectedError)) {
+      throw error;
+    }
+    host.devices.failed(this.config.name, errorText(error));
+    if (!adapter.isReady) {
+      // Everybody on it has failed; only a new sighting tells that it works again.
+      this.#seenMs = Number.NEGATIVE_INFINITY;
+      return;
+    }
+    this.#failures += 1;
+    this.#failedMs = host.clock.monotonicMs();
+    const pauseMs = connectPauseMs(this.#failures, this.config);
+    host.log[this.#failures === 1 ? "warn" : "debug"]("Cannot use the peripheral now", {
+      device: this.config.name,
+      error: errorText(error),
+      retryInMs: pauseMs,
+    });
+    await host.clock.sleep(pauseMs, signal);
+  }
+
+  /** One connection, to its loss or to the end of a cycle that gives it back. */
+  async #session(schedule: Schedule, signal: AbortSignal): Promise<void> {
+    const { adapter, host, takesTurns } = this.#context;
+    const { timeout, name } = this.config;
+    if (takesTurns) {
+      await schedule.next(signal);
+    }
+    const request = { address: this.address, timeoutMs: timeout, failedMs: this.#failedMs };
+    let link: PeripheralLink;
+    try {
+      link = await adapter.connect(request, signal);
+    } catch (error) {
+      host.metrics.count("connectFailures");
+      throw error;
+    }
+    host.metrics.count("connects");
+    this.#link = link;
+    adapter.look();
+    try {
+      await this.#prepare(link, signal);
+      host.log.debug("The peripheral is ready", { device: name });
+      await (takesTurns
+        ? this.#cycle(link, this.#readable(link), signal)
+        : this.#poll(link, schedule, signal));
+    } finally {
+      this.#link = undefined;
+      this.#isReady = false;
+      this.#presence.lost();
+      host.metrics.count("disconnects");
+      await link[Symbol.asyncDispose]();
+      adapter.look();
+    }
+  }
+
+  async #prepare(link: PeripheralLink, signal: AbortSignal): Promise<void> {
+    const { host } = this.#context;
+    await link.discover(signal);
+    await this.#subscribe(link, signal);
+    this.#failures = 0;
+    this.#isReady = true;
+    await this.#presence.here();
+    await this.#writes.flush(link, signal);
+    if (this.config.showMap && !this.#hasShownMap) {
+      this.#hasShownMap = true;
+      host.log.info("GATT map of the peripheral", {
+        device: this.config.name,
+        map: await gattMap(this.config.name, link, signal),
+      });
+    }
+  }
+
+  async #subscribe(link: PeripheralLink, signal: AbortSignal): Promise<void> {
+    for (const [uuid, items] of this.#context.uplink.notifies) {
+      const found = this.#usable(link, uuid, ["notify", "indicate"]);
+      if (found === undefined) {
+        continue;
+      }
+      try {
+        await link.subscribe(found, (bytes) => this.#notified(items, bytes), signal);
+      } catch (error) {
+        if (!(error instanceof RejectedError)) {
+          throw error;
+        }
+        this.#warnOf(uuid, errorText(error));
+      }
+    }
+  }
+
+  /** Characteristics that are read, each once whatever number of items it feeds. */
+  #readable(link: PeripheralLink): readonly (readonly [Characteristic, readonly BoundItem[]])[] {
+    return [...this.#context.uplink.reads].flatMap(([uuid, items]) => {
+      const found = this.#usable(link, uuid, ["read"]);
+      return found === undefined ? [] : [[found, items] as const];
+    });
+  }
+
+  #usable(
+    link: PeripheralLink,
+    uuid: string,
+    properties: readonly string[],
+  ): Characteristic | undefined {
+    const found = link.find(uuid);
+    if (found === undefined) {
+      this.#warnOf(uuid, "the peripheral has no such characteristic");
+    } else if (!properties.some((property) => found.properties.includes(property))) {
+      this.#warnOf(
+        uuid,
+        `it cannot ${properties.join(" or ")}: it has ${found.properties.join(", ")}`,
+      );
+      return undefined;
+    }
+    return found;
+  }
+
+  #warnOf(uuid: string, reason: string): void {
+    this.#context.host.log.warn("A characteristic cannot be used", {
+      device: this.config.name,
+      characteristic: uuid,
+      reason,
+    });
+  }
+
+  async #poll(link: PeripheralLink, schedule: Schedule, signal: AbortSignal): Promise<void> {
+    const readable = this.#readable(link);
+    if (readable.length === 0) {
+      throw await link.loss.wait(signal);
+    }
+    const stop = new AbortController();
+    using _loss = link.loss.listen((cause) => stop.abort(cause));
+    const either = AbortSignal.any([signal, stop.signal]);
+    let isFirst = true;
+    for (;;) {
+      if (!isFirst) {
+        await schedule.next(either);
+      }
+      isFirst = false;
+      await this.#cycle(link, readable, signal);
+    }
+  }
+
+  /** Reads everything once. A characteristic that is refused costs no other. */
+  async #cycle(
+    link: PeripheralLink,
+    readable: readonly (readonly [Characteristic, readonly BoundItem[]])[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { host, uplink } = this.#context;
+    const readings: Reading[] = [];
+    for (const [characteristic, items] of readable) {
+      try {
+        const data = await link.read(characteristic, signal);
+        host.metrics.count("reads");
+        readings.push(...items.map((item) => ({ item, data })));
+      } catch (error) {
+        host.metrics.count("readErrors");
+        if (!(error instanceof RejectedError)) {
+          throw error;
+        }
+        host.devices.failed(this.config.name, `${characteristic.uuid}: ${errorText(error)}`);
+      }
+    }
+    await this.#context.put(uplink.records(readings, host.clock.now(), this.#onBad), signal);
+  }
+
+  #notified(items: readonly BoundItem[], data: Uint8Array): void {
+    this.#context.host.metrics.count("notifications");
+    this.#offer(items.map((item) => ({ item, data })));
+  }
+
+  #publish(peripheral: NoblePeripheral, nowMs: number): void {
+    const advertisement = readAdvertisement(peripheral);
+    const readings = readingsOf(this.#context.uplink.advertised, advertisement);
+    if (readings.length === 0) {
+      return;
+    }
+    if (!this.#connects) {
+      // Its failure is the core's to tell of.
+      this.#presence.here().catch(() => undefined);
+      this.#presence.lost();
+    }
+    const now = { signature: signature(advertisement), atMs: nowMs };
+    const last = this.#published;
+    const isNews =
+      last === undefined ||
+      last.signature !== now.signature ||
+      nowMs - last.atMs >= this.config.pollPeriod;
+    if (isNews) {
+      this.#published = now;
+      this.#context.host.metrics.count("advertisements");
+      this.#offer(readings);
+    }
+  }
+
+  /** For what comes by itself and cannot be held up. */
+  #offer(readings: readonly Reading[]): void {
+    const { host, uplink } = this.#context;
+    for (const record of uplink.records(readings, host.clock.now(), this.#onBad)) {
+      try {
+        if (host.uplink.tryAccept(record).status === "overflow") {
+          host.metrics.count("dropped");
+        }
+      } catch (error) {
+        if (!(error instanceof RejectedError)) {
+          throw error;
+        }
+        host.metrics.rejected(error.reason);
+      }
+    }
+  }
+
+  readonly #onBad = (item: BoundItem, error: DataError): void => {
+    const { host } = this.#context;
+    host.metrics.rejected(error.reason);
+    host.converterLog.debug("A value cannot be converted", {
+      device: this.config.name,
+      key: item.key,
+      error: errorText(error),
+    });
+  };
+}

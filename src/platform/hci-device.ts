@@ -1,0 +1,168 @@
+import { closeSync, writeSync } from "node:fs";
+import { TransientError } from "#sdk/errors";
+import type { ByteChannel } from "./hci-socket.ts";
+import { libc } from "./libc.ts";
+
+/**
+ * `user`: the adapter is ours alone, also to connect with. `raw`: shared with the system's own Bluetooth service; only
+ * advertisements are received, because the kernel manages the links there.
+ */
+export type HciChannel = "user" | "raw";
+
+// linux/include/net/bluetooth/{bluetooth,hci_sock}.h
+const AF_BLUETOOTH = 31;
+const SOCK_RAW_CLOEXEC_NONBLOCK = 3 | 0o2000000 | 0o4000;
+const BTPROTO_HCI = 1;
+const CHANNELS = { raw: 0, user: 1 } as const;
+const SOL_HCI = 0;
+const HCI_FILTER = 2;
+
+const ERRORS = {
+  EPERM: 1,
+  ENODEV: 19,
+  EACCES: 13,
+  EBUSY: 16,
+  EAFNOSUPPORT: 97,
+  EPROTONOSUPPORT: 93,
+  ERFKILL: 132,
+} as const;
+
+/** Opens `hci<index>` of the kernel. @throws TransientError with the command that helps */
+export function openHciDevice(index: number, channel: HciChannel): ByteChannel {
+  const name = `hci${index}`;
+  const fd = libc().socket(AF_BLUETOOTH, SOCK_RAW_CLOEXEC_NONBLOCK, BTPROTO_HCI);
+  if (fd < 0) {
+    throw refusal(name, -fd, channel);
+  }
+  const failure = bind(fd, index, channel);
+  if (failure !== 0) {
+    closeSync(fd);
+    throw refusal(name, failure, channel);
+  }
+  return new DescriptorChannel(fd, name);
+}
+
+/** 0, or the number of the error. */
+function bind(fd: number, index: number, channel: HciChannel): number {
+  const address = new Uint8Array(6);
+  const view = new DataView(address.buffer);
+  view.setUint16(0, AF_BLUETOOTH, true);
+  view.setUint16(2, index, true);
+  view.setUint16(4, CHANNELS[channel], true);
+  const bound = libc().bind(fd, address);
+  if (bound !== 0 || channel === "user") {
+    return bound;
+  }
+  // A raw socket shows nothing until it is asked to: all events, of all commands.
+  const filter = new Uint8Array(16);
+  filter.fill(0xff, 0, 12);
+  return libc().setsockopt(fd, { level: SOL_HCI, name: HCI_FILTER }, filter);
+}
+
+/** What keeps the adapter from us, and the command that changes it. */
+function refusal(name: string, error: number, channel: HciChannel): TransientError {
+  const text = (reason: string, help: string): TransientError =>
+    new TransientError(`Cannot open Bluetooth adapter ${name}: ${reason}; ${help}`);
+  switch (error) {
+    case ERRORS.EPERM:
+    case ERRORS.EACCES:
+      return text("no permission", `run: setcap cap_net_raw,cap_net_admin+eip ${process.execPath}`);
+    case ERRORS.EBUSY:
+      return text(
+        "it is in use",
+        `run: systemctl stop bluetooth; hciconfig ${name} down${channel === "raw" ? "" : " (connections need the adapter alone)"}`,
+      );
+    case ERRORS.ENODEV:
+      return text(
+        "there is no such adapter",
+        "is it plugged in? `hciconfig -a` (package bluez) lists what is there",
+      );
+    case ERRORS.ERFKILL:
+      return text("it is switched off", "run: rfkill unblock bluetooth");
+    case ERRORS.EAFNOSUPPORT:
+    case ERRORS.EPROTONOSUPPORT:
+      return text(
+        "this kernel has no Bluetooth",
+        'run: modprobe bluetooth, or use an adapter such as "tcp:host:port" or "serial:/dev/ttyS1@115200"',
+      );
+    default:
+      return text(`error ${error}`, "`dmesg` may say more");
+  }
+}
+
+/** What is used of a stream's reader. */
+interface ByteReader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
+/** A descriptor that keeps the borders of packets: each write is one packet. */
+export class DescriptorChannel implements ByteChannel {
+  onData: (bytes: Uint8Array) => void = () => undefined;
+  readonly #fd: number;
+  readonly #name: string;
+  readonly #reader: ByteReader;
+  readonly #reading: Promise<void>;
+  readonly #closed = Promise.withResolvers<TransientError>();
+  #isOpen = true;
+
+  constructor(fd: number, name: string) {
+    this.#fd = fd;
+    this.#name = name;
+    this.#reader = Bun.file(fd).stream().getReader();
+    this.#reading = this.#read();
+  }
+
+  get closed(): Promise<TransientError> {
+    return this.#closed.promise;
+  }
+
+  /** A packet the kernel does not take is the end: it has room for far more than is ever on the way. */
+  write(bytes: Uint8Array): void {
+    if (!this.#isOpen) {
+      return;
+    }
+    try {
+      writeSync(this.#fd, bytes);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#isOpen) {
+      return;
+    }
+    this.#isOpen = false;
+    await this.#reader.cancel().catch(() => undefined);
+    await this.#reading;
+    try {
+      closeSync(this.#fd);
+    } catch (error) {
+      this.#closed.resolve(new TransientError(`Cannot close ${this.#name}`, { cause: error }));
+    }
+  }
+
+  async #read(): Promise<void> {
+    let cause: unknown;
+    try {
+      for (;;) {
+        const { value, done } = await this.#reader.read();
+        if (done || value === undefined) {
+          break;
+        }
+        this.onData(value);
+      }
+    } catch (error) {
+      cause = error;
+    }
+    this.#fail(cause);
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#isOpen) {
+      const options = cause === undefined ? {} : { cause };
+      this.#closed.resolve(new TransientError(`Bluetooth adapter ${this.#name} is gone`, options));
+    }
+  }
+}

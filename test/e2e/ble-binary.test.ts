@@ -1,0 +1,109 @@
+// The compiled program with Bluetooth peripherals of another implementation, to the platform and back.
+import { describe, expect, test } from "bun:test";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
+import { systemClock } from "../../src/sdk/clock.ts";
+import { BlePeer, DOORS, doorAddress } from "../support/ble-peer.ts";
+import { GatewayProcess } from "../support/gateway-process.ts";
+import { until } from "../support/until.ts";
+
+const TIMEOUT_MS = 90_000;
+const WAIT_MS = 45_000;
+const LABEL = "6E400002-B5A3-F393-E0A9-E50E24DCCA9E";
+const TICKS = "6E400003-B5A3-F393-E0A9-E50E24DCCA9E";
+
+/** Two doors that are connected, and one peripheral of which the advertisements are enough. */
+function connectorFile(adapter: string): object {
+  const doors = DOORS.slice(0, 2).map((name, index) => ({
+    name,
+    MACAddress: doorAddress(index),
+    pollPeriod: 500,
+    connectRetryInSeconds: 1,
+    telemetry: [
+      { key: "battery", method: "read", characteristicUUID: "2A19", format: "uint8" },
+      { key: "ticks", method: "notify", characteristicUUID: TICKS, format: "uint16le" },
+    ],
+    attributeUpdates: [{ attributeOnThingsBoard: "label", characteristicUUID: LABEL }],
+    serverSideRpc: [{ methodRPC: "getLabel", methodProcessing: "read", characteristicUUID: LABEL }],
+  }));
+  const beacon = {
+    name: "Beacon",
+    MACAddress: doorAddress(2),
+    telemetry: [
+      {
+        key: "t",
+        dataSourceType: "advertisement",
+        valueExpression: "[1:3]",
+        compute: "value / 10",
+      },
+    ],
+  };
+  return { name: "Doors", adapter, devices: [...doors, beacon] };
+}
+
+/** A gateway with one connector of type ble. */
+async function startGateway(platform: ThingsBoardDouble, adapter: string): Promise<GatewayProcess> {
+  const gateway = await GatewayProcess.create({ platformPort: platform.port, brokerPort: 1 });
+  const main = join(gateway.dir, "config/tb_gateway.json");
+  const file = await Bun.file(main).json();
+  file.connectors = [{ type: "ble", name: "Doors", configuration: "ble.json" }];
+  await writeFile(main, JSON.stringify(file));
+  await writeFile(join(gateway.dir, "config/ble.json"), JSON.stringify(connectorFile(adapter)));
+  gateway.start();
+  return gateway;
+}
+
+async function startPlatform(): Promise<ThingsBoardDouble> {
+  const platform = await ThingsBoardDouble.listen({ clock: systemClock });
+  platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "GATEWAY_TOKEN" });
+  return platform;
+}
+
+describe("the compiled program and Bluetooth", () => {
+  test(
+    "reads, is notified, hears advertisements, writes a shared attribute and answers a method",
+    async () => {
+      await using platform = await startPlatform();
+      await using peer = await BlePeer.start();
+      await using gateway = await startGateway(platform, `tcp:127.0.0.1:${peer.port}`);
+      const count = (device: string, key: string): number => platform.series(device, key).length;
+      await until(
+        "values of all three",
+        () =>
+          count("Door1", "battery") > 0 && count("Door2", "ticks") > 50 && count("Beacon", "t") > 0,
+        WAIT_MS,
+      );
+      expect(platform.series("Door1", "battery")[0]?.text).toBe("91");
+      expect(platform.series("Beacon", "t")[0]?.text).toBe("23.1");
+      const ticks = platform.series("Door2", "ticks").map(({ text }) => Number(text));
+      expect(ticks).toEqual(ticks.map((_, index) => (ticks[0] ?? 0) + index));
+      const from = count("Door2", "ticks");
+      const startMs = systemClock.monotonicMs();
+      await until("100 more", () => count("Door2", "ticks") >= from + 100, WAIT_MS);
+      expect(systemClock.monotonicMs() - startMs).toBeLessThan(4000);
+
+      platform.setShared("Door1", { label: "North" });
+      await until("the label", () => peer.writes.some(({ hex }) => hex === "4e6f727468"), WAIT_MS);
+      const answer = await platform.rpc("Door1", "getLabel", null);
+      expect(JSON.stringify(answer)).toContain("North");
+      expect(await gateway.stop()).toBe(0);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "without an adapter it waits, says what helps, and goes on",
+    async () => {
+      await using platform = await startPlatform();
+      await using gateway = await startGateway(platform, "hci999");
+      await until(
+        "the reason",
+        () => gateway.output.includes("Cannot open Bluetooth adapter hci999"),
+        WAIT_MS,
+      );
+      expect(await gateway.stop()).toBe(0);
+    },
+    TIMEOUT_MS,
+  );
+});

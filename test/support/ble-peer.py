@@ -1,0 +1,158 @@
+"""Bluetooth peripherals on virtual controllers; one more controller is the gateway's adapter, H4 over TCP.
+
+Prints "ready PORT", then a JSON line for each write. Reads commands from standard input, one a line:
+`drop NAME` ends the link; `away NAME` ends it and stops advertising; `back NAME` advertises again; `hang NAME` and `wake NAME`: reads
+are not answered, and are again; `kick` closes the gateway's connection to the adapter.
+"""
+import asyncio
+import json
+import socket
+import struct
+import sys
+
+from bumble.att import ATT_Error
+from bumble.controller import Controller
+from bumble.core import AdvertisingData
+from bumble.device import Device
+from bumble.gatt import Characteristic, CharacteristicValue, Service
+from bumble.hci import Address
+from bumble.host import Host
+from bumble.link import LocalLink
+from bumble.transport.tcp_server import open_tcp_server_transport_with_socket
+
+BATTERY = "180F"
+LEVEL = "2A19"
+FIRMWARE = "2A26"
+UART = "6E400001-B5A3-F393-E0A9-E50E24DCCA9E"
+LABEL = "6E400002-B5A3-F393-E0A9-E50E24DCCA9E"
+TICKS = "6E400003-B5A3-F393-E0A9-E50E24DCCA9E"
+LOCKED = "6E400004-B5A3-F393-E0A9-E50E24DCCA9E"
+READ = Characteristic.Properties.READ
+WRITE = Characteristic.Properties.WRITE
+NOTIFY = Characteristic.Properties.NOTIFY
+
+
+class Peripheral:
+    def __init__(self, link, name, address, level):
+        self.name = name
+        self.label = b"none"
+        self.awake = asyncio.Event()
+        self.awake.set()
+        host = Host()
+        host.controller = Controller(name, link=link)
+        self.device = Device(name=name, address=Address(address), host=host)
+        self.ticks = Characteristic(TICKS, NOTIFY, Characteristic.READABLE, bytes(2))
+
+        async def read_level(_connection):
+            await self.awake.wait()
+            return bytes([level])
+
+        def write_label(_connection, value):
+            self.label = bytes(value)
+            print(json.dumps({"name": self.name, "hex": self.label.hex()}), flush=True)
+
+        def refuse(_connection, _value):
+            raise ATT_Error(0x03)
+
+        self.device.add_services(
+            [
+                Service(
+                    BATTERY,
+                    [
+                        Characteristic(LEVEL, READ, Characteristic.READABLE, CharacteristicValue(read=read_level)),
+                        Characteristic(FIRMWARE, READ, Characteristic.READABLE, bytes([1, 4])),
+                    ],
+                ),
+                Service(
+                    UART,
+                    [
+                        Characteristic(
+                            LABEL,
+                            READ | WRITE,
+                            Characteristic.READABLE | Characteristic.WRITEABLE,
+                            CharacteristicValue(read=lambda _connection: self.label, write=write_label),
+                        ),
+                        self.ticks,
+                        Characteristic(
+                            LOCKED,
+                            READ | WRITE,
+                            Characteristic.READABLE | Characteristic.WRITEABLE,
+                            CharacteristicValue(read=lambda _connection: b"", write=refuse),
+                        ),
+                    ],
+                ),
+            ]
+        )
+        self.device.advertising_data = bytes(
+            AdvertisingData(
+                [
+                    (AdvertisingData.COMPLETE_LOCAL_NAME, name.encode()),
+                    (AdvertisingData.MANUFACTURER_SPECIFIC_DATA, bytes.fromhex("99040100e7")),
+                ]
+            )
+        )
+
+    async def start(self):
+        await self.device.power_on()
+        await self.device.start_advertising(auto_restart=True)
+
+    async def drop(self):
+        for connection in list(self.device.connections.values()):
+            try:
+                await connection.disconnect()
+            except Exception as error:
+                print(f"{self.name}: {error}", file=sys.stderr)
+
+    async def away(self):
+        await self.device.stop_advertising()
+        await self.drop()
+        await self.device.stop_advertising()
+
+    async def tick(self):
+        count = 0
+        while True:
+            await asyncio.sleep(0.02)
+            if self.device.connections:
+                count = (count + 1) % 65536
+                await self.device.notify_subscribers(self.ticks, struct.pack("<H", count))
+
+
+async def main():
+    link = LocalLink()
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", int(sys.argv[1])))
+    sock.listen()
+    transport = await open_tcp_server_transport_with_socket(sock)
+    Controller("gateway", host_source=transport.source, host_sink=transport.sink, link=link)
+    peripherals = {}
+    for number in range(1, 4):
+        peripheral = Peripheral(link, f"Door {number}", f"F0:F1:F2:F3:F4:0{number}", 90 + number)
+        peripherals[peripheral.name.replace(" ", "")] = peripheral
+        await peripheral.start()
+    ticking = [asyncio.create_task(one.tick()) for one in peripherals.values()]
+    print(f"ready {sock.getsockname()[1]} {len(ticking)}", flush=True)
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        command, *names = line.decode().split()
+        if command == "kick":
+            if transport.sink.transport is not None:
+                transport.sink.transport.close()
+            # A controller loses its links by the reset that follows; this one keeps them.
+            for one in peripherals.values():
+                await one.drop()
+            continue
+        one = peripherals[names[0]]
+        if command == "drop":
+            await one.drop()
+        elif command == "away":
+            await one.away()
+        elif command == "back":
+            await one.device.start_advertising(auto_restart=True)
+        elif command == "hang":
+            one.awake.clear()
+        elif command == "wake":
+            one.awake.set()
+
+
+asyncio.run(main())

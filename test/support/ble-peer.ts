@@ -1,0 +1,64 @@
+import { join } from "node:path";
+import { pythonWithPeers } from "./python.ts";
+import { until } from "./until.ts";
+
+/** Names of the three peripherals. */
+export const DOORS = ["Door1", "Door2", "Door3"] as const;
+
+/** The address of one of them. */
+export function doorAddress(index: number): string {
+  return `F0:F1:F2:F3:F4:0${index + 1}`;
+}
+
+/** Bluetooth peripherals and an adapter in another process, by another implementation. Disposing kills it. */
+export class BlePeer implements AsyncDisposable {
+  /** What was written to a peripheral, by the name of it. */
+  readonly writes: { readonly name: string; readonly hex: string }[] = [];
+  readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  #output = "";
+  #lines = 0;
+
+  private constructor(child: Bun.Subprocess<"pipe", "pipe", "inherit">) {
+    this.#child = child;
+    this.#collect().catch(() => undefined);
+  }
+
+  static async start(port = 0): Promise<BlePeer> {
+    const child = Bun.spawn(
+      [await pythonWithPeers(), join(import.meta.dir, "ble-peer.py"), String(port)],
+      { stdin: "pipe", stdout: "pipe", stderr: "inherit" },
+    );
+    const peer = new BlePeer(child);
+    await until("the peer is ready", () => peer.#output.includes("ready"), 30_000);
+    return peer;
+  }
+
+  get port(): number {
+    return Number(/ready (\d+)/.exec(this.#output)?.[1]);
+  }
+
+  /** `drop Door1`, `away Door1`, `back Door1`, `hang Door1`, `wake Door1`, `kick`. */
+  async say(command: string): Promise<void> {
+    await this.#child.stdin.write(`${command}\n`);
+    await this.#child.stdin.flush();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.exited;
+  }
+
+  async #collect(): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of this.#child.stdout) {
+      this.#output += decoder.decode(chunk, { stream: true });
+      const lines = this.#output.split("\n");
+      for (const line of lines.slice(this.#lines, -1)) {
+        if (line.startsWith("{")) {
+          this.writes.push(JSON.parse(line));
+        }
+      }
+      this.#lines = lines.length - 1;
+    }
+  }
+}

@@ -1,0 +1,64 @@
+// The socket of a Linux adapter: the real kernel says what is missing, and a socket pair stands for an open adapter.
+import { dlopen, FFIType, ptr } from "bun:ffi";
+import { expect, test } from "bun:test";
+import { closeSync, readSync, writeSync } from "node:fs";
+import { DescriptorChannel, openHciDevice } from "../../src/platform/hci-device.ts";
+import { HciPort } from "../../src/platform/hci-socket.ts";
+import { until } from "../support/until.ts";
+
+const AF_UNIX = 1;
+const SOCK_SEQPACKET_NONBLOCK = 5 | 0o4000;
+
+/** Two ends of a SOCK_SEQPACKET connection: each write is one packet, as with an HCI socket. */
+function socketPair(): readonly [number, number] {
+  const { symbols } = dlopen("libc.so.6", {
+    socketpair: {
+      args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr],
+      returns: FFIType.i32,
+    },
+  });
+  const fds = new Int32Array(2);
+  expect(symbols.socketpair(AF_UNIX, SOCK_SEQPACKET_NONBLOCK, 0, ptr(fds))).toBe(0);
+  return [fds[0] ?? -1, fds[1] ?? -1];
+}
+
+const EVENT = Uint8Array.of(4, 0x0e, 4, 1, 3, 0x0c, 0);
+const RESET = Uint8Array.of(1, 3, 0x0c, 0);
+
+test("packets pass both ways, also when several are waiting or one comes in parts", async () => {
+  const [ours, theirs] = socketPair();
+  await using port = new HciPort(new DescriptorChannel(ours, "hci0"));
+  const packets: Uint8Array[] = [];
+  port.onPacket = (packet) => packets.push(packet);
+  for (let index = 0; index < 50; index += 1) {
+    writeSync(theirs, EVENT);
+  }
+  writeSync(theirs, EVENT.subarray(0, 3));
+  writeSync(theirs, EVENT.subarray(3));
+  await until("all packets", () => packets.length === 51);
+  expect(packets.every((packet) => Buffer.from(packet).equals(EVENT))).toBe(true);
+
+  port.write(RESET);
+  port.write(RESET);
+  const buffer = new Uint8Array(100);
+  // One packet a read, although two were written.
+  expect(readSync(theirs, buffer)).toBe(RESET.length);
+  expect(Uint8Array.from(buffer.subarray(0, RESET.length))).toEqual(RESET);
+  closeSync(theirs);
+});
+
+test("the loss of the adapter is said, its dispose is not", async () => {
+  const [ours, theirs] = socketPair();
+  const port = new HciPort(new DescriptorChannel(ours, "hci7"));
+  closeSync(theirs);
+  expect((await port.closed).message).toBe("Bluetooth adapter hci7 is gone");
+  await port[Symbol.asyncDispose]();
+  await port[Symbol.asyncDispose]();
+});
+
+test.each(["user", "raw"] as const)("an adapter that is not there: what helps (%s)", (channel) => {
+  // 999 adapters are on no machine; which of the reasons it is depends on its kernel and who runs this.
+  expect(() => openHciDevice(999, channel)).toThrow(
+    /^Cannot open Bluetooth adapter hci999: .+; (run: |is it plugged in)/,
+  );
+});
