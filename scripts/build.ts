@@ -1,7 +1,8 @@
 // Compiles the program to one executable per target. `bun scripts/build.ts` builds dist/tbgw for this machine,
 // `--out FILE` elsewhere, `--all` the five Linux targets, `--target NAME` one of them.
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { brotliCompressSync, constants } from "node:zlib";
 
 const root = join(import.meta.dir, "..");
 const dist = join(root, "dist");
@@ -25,11 +26,14 @@ const { SOURCE_DATE_EPOCH: fixedSeconds } = process.env;
 const builtMs = fixedSeconds === undefined ? Date.now() : Number(fixedSeconds) * 1000;
 const BUILD_MS = Math.floor(builtMs / DAY_MS) * DAY_MS;
 
-/** The OPC UA stack, of which only a gateway with an OPC UA connector needs anything. */
-const LIBRARY_ENTRY = join(root, "connectors/opcua/library-entry.ts");
+/**
+ * Folders whose library is packed: most gateways need nothing of it. Their `library.ts` imports their `library-entry.ts`, which names
+ * what is used of the library.
+ */
+const PACKED = ["connectors/ble", "connectors/opcua", "src/demo"];
 
-/** What the embedded stack is imported by. */
-const LIBRARY_NAME = "tbgw-opcua-library";
+/** What a packed library is imported by. */
+const libraryName = (folder: string): string => `tbgw-${basename(folder)}-library`;
 
 /** Packages that libraries try to load and do without. */
 const OPTIONAL = ["proper-lockfile"];
@@ -37,39 +41,49 @@ const OPTIONAL = ["proper-lockfile"];
 /** Identifiers stay: class names are part of what some libraries do at run time. */
 const MINIFY = { whitespace: true, syntax: true, identifiers: false };
 
-/** Bundles the OPC UA stack into one script; it is embedded as a packed file: 0.5 MB instead of 3 MB, or 11 MB as bytecode. */
-async function bundleLibrary(directory: string): Promise<string> {
+const DEFINE = {
+  "process.env.NODE_ENV": '"production"',
+  // The libraries take the streams of the run time, which are loaded anyway.
+  "process.env.READABLE_STREAM": '"disable"',
+};
+
+/** Bundles a library into one script; it is embedded as a packed file: for OPC UA 0.5 MB instead of 3 MB, or 11 MB as bytecode. */
+async function bundleLibrary(folder: string, directory: string): Promise<string> {
+  const naming = `${basename(folder)}-library.js`;
   const result = await Bun.build({
-    entrypoints: [LIBRARY_ENTRY],
+    entrypoints: [join(root, folder, "library-entry.ts")],
     target: "bun",
     format: "esm",
     minify: MINIFY,
+    define: DEFINE,
     external: OPTIONAL,
     outdir: directory,
-    naming: "opcua-library.js",
+    naming,
   });
   if (!result.success) {
-    throw new AggregateError(result.logs, "Cannot bundle the OPC UA stack");
+    throw new AggregateError(result.logs, `Cannot bundle the library of ${folder}`);
   }
-  const script = await readFile(join(directory, "opcua-library.js"));
-  const packed = join(directory, "opcua-library.js.zst");
-  await writeFile(packed, Bun.zstdCompressSync(script, { level: 19 }));
+  const script = await readFile(join(directory, naming));
+  const packed = join(directory, `${naming}.br`);
+  const params = { [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS };
+  await writeFile(packed, brotliCompressSync(script, { params }));
   return packed;
 }
 
-/** Replaces the module that imports the OPC UA stack by one that unpacks and loads the embedded script. */
-function embedded(library: string): Bun.BunPlugin {
+/** Replaces the module that imports a library by one that unpacks and loads the embedded script. */
+function embedded(folder: string, library: string): Bun.BunPlugin {
   return {
-    name: "embedded-opcua-library",
+    name: `embedded-${basename(folder)}-library`,
     setup: (builder) => {
-      builder.onLoad({ filter: /connectors\/opcua\/library\.ts$/ }, () => ({
+      builder.onLoad({ filter: new RegExp(`/${folder}/library\\.ts$`) }, () => ({
         loader: "ts",
         contents: [
           `import path from ${JSON.stringify(library)} with { type: "file" };`,
+          'import { brotliDecompressSync } from "node:zlib";',
           "export async function loadLibrary() {",
-          "  const contents = Bun.zstdDecompressSync(await Bun.file(path).bytes()).toString();",
+          "  const contents = brotliDecompressSync(await Bun.file(path).bytes()).toString();",
           '  const module = () => ({ contents, loader: "js" });',
-          `  const name = ${JSON.stringify(LIBRARY_NAME)};`,
+          `  const name = ${JSON.stringify(libraryName(folder))};`,
           "  Bun.plugin({ name, setup: (builder) => void builder.module(name, module) });",
           "  return await import(name);",
           "}",
@@ -89,15 +103,10 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
     // Both threads share what they have in common, and what a command does not need is not loaded.
     splitting: true,
     minify: MINIFY,
-    plugins: [embedded(library)],
+    plugins: [...libraries].map(([folder, library]) => embedded(folder, library)),
     sourcemap: "none",
-    define: {
-      "process.env.NODE_ENV": '"production"',
-      // The libraries take the streams of the run time, which are loaded anyway.
-      "process.env.READABLE_STREAM": '"disable"',
-      TBGW_BUILD_MS: String(BUILD_MS),
-    },
-    external: [...OPTIONAL, LIBRARY_NAME],
+    define: { ...DEFINE, TBGW_BUILD_MS: String(BUILD_MS) },
+    external: [...OPTIONAL, ...PACKED.map(libraryName)],
     compile: {
       outfile,
       ...(target === undefined ? {} : { target }),
@@ -116,7 +125,10 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
 }
 
 await mkdir(dist, { recursive: true });
-const library = await bundleLibrary(join(dist, "build"));
+const libraries = new Map<string, string>();
+for (const folder of PACKED) {
+  libraries.set(folder, await bundleLibrary(folder, join(dist, "build")));
+}
 const args = process.argv.slice(2);
 const wanted = args.includes("--all") ? Object.keys(TARGETS) : [];
 const named = args.indexOf("--target");

@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:net";
-import { Aedes } from "aedes";
+import type { Aedes } from "aedes";
+import { loadLibrary } from "./library.ts";
 
 /** The broker of the demo's devices, on loopback. */
 export class DemoBroker implements AsyncDisposable {
@@ -15,6 +16,7 @@ export class DemoBroker implements AsyncDisposable {
 
   /** Listens on a free port of 127.0.0.1. */
   static async listen(): Promise<DemoBroker> {
+    const { Aedes } = await loadLibrary();
     const aedes = await Aedes.createBroker();
     const server = createServer((socket) => {
       aedes.handle(socket);
