@@ -1,3 +1,4 @@
+import { backoffMs } from "#sdk/backoff";
 import type { ConnectorHost } from "#sdk/connector";
 import { TransientError } from "#sdk/errors";
 import { supervise } from "#sdk/supervise";
@@ -42,6 +43,8 @@ export interface LinkOptions {
 export class ServerLink {
   readonly #options: LinkOptions;
   #grace: Disposable | undefined;
+  /** Attempts in a row that led to nothing. */
+  #failures = 0;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -59,11 +62,6 @@ export class ServerLink {
         {
           name: endpointOf(server.url).name,
           host,
-          retry: {
-            firstMs: 1000 * server.reconnectBackoffInitialDelay,
-            factor: server.reconnectBackoffFactor,
-            ceilingMs: 0.8 * server.sessionTimeoutInMillis,
-          },
           run: (stop, healthy) => this.#connection(library, stop, healthy),
         },
         signal,
@@ -88,13 +86,33 @@ export class ServerLink {
       signal.throwIfAborted();
       const text = error instanceof Error ? error.message : String(error);
       host.setStatus("disconnected", text);
-      if (upMs !== undefined && host.clock.monotonicMs() - upMs >= WORTH_MS) {
-        this.#startGrace();
-        throw isTalkFailure(error) ? new TransientError(text, { retryAfterMs: 0 }) : error;
-      }
       this.#startGrace();
-      throw isTalkFailure(error) ? new TransientError(text) : error;
+      throw this.#next(error, upMs === undefined ? undefined : host.clock.monotonicMs() - upMs);
     }
+  }
+
+  /**
+   * The failure with the pause after it: none when the session has lived for a while, else growing from attempt to attempt. A session that worked makes
+   * the next pauses short again, however often it is lost.
+   */
+  #next(error: unknown, livedMs: number | undefined): unknown {
+    if (!(isTalkFailure(error) || error instanceof TransientError)) {
+      return error;
+    }
+    if (error instanceof TransientError && error.retryAfterMs !== undefined) {
+      return error;
+    }
+    const { server } = this.#options;
+    this.#failures += 1;
+    const retryAfterMs =
+      livedMs !== undefined && livedMs >= WORTH_MS
+        ? 0
+        : backoffMs(this.#failures, Math.random(), {
+            firstMs: 1000 * server.reconnectBackoffInitialDelay,
+            factor: server.reconnectBackoffFactor,
+            ceilingMs: 0.8 * server.sessionTimeoutInMillis,
+          });
+    return new TransientError(error.message, { retryAfterMs, cause: error.cause });
   }
 
   async #session(library: Library, signal: AbortSignal, healthy: () => void): Promise<void> {
@@ -169,6 +187,7 @@ export class ServerLink {
       try {
         const startMs = host.clock.monotonicMs();
         await scanner.scan(session, watch, signal);
+        this.#failures = 0;
         this.#grace?.[Symbol.dispose]();
         this.#grace = undefined;
         const durationMs = Math.round(host.clock.monotonicMs() - startMs);

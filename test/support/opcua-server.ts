@@ -31,12 +31,20 @@ export class PlantServer implements AsyncDisposable {
     });
   }
 
-  static async start(
-    options: OPCUAServerOptions & { readonly port?: number } = {},
-  ): Promise<PlantServer> {
+  /** `before` is a namespace that comes before those of the plant. */
+  static async start({
+    before,
+    ...options
+  }: OPCUAServerOptions & {
+    readonly port?: number;
+    readonly before?: string;
+  } = {}): Promise<PlantServer> {
     const port = options.port ?? (await freePort());
     const plant = new PlantServer(port, { ...options, port });
     await plant.server.initialize();
+    if (before !== undefined) {
+      plant.server.engine.addressSpace?.registerNamespace(before);
+    }
     plant.#plant = buildPlant(plant.server);
     await plant.server.start();
     return plant;

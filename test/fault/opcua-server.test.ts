@@ -1,0 +1,88 @@
+// An OPC UA server that is killed, frozen and started again, again and again: data flows soon after, each time, and once.
+import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../src/sdk/clock.ts";
+import { RunningOpcua } from "../support/opcua-connector.ts";
+import { freePort } from "../support/ports.ts";
+import { ReadyProcess } from "../support/ready-process.ts";
+import { until } from "../support/until.ts";
+
+const RESTARTS = 6;
+
+async function start(port: number, settings: object = {}): Promise<RunningOpcua> {
+  return await RunningOpcua.start({
+    server: { url: `opc.tcp://127.0.0.1:${port}/plant`, timeoutInMillis: 4000, ...settings },
+    mapping: [
+      {
+        deviceNodePattern: "Root\\.Objects\\.Boiler1",
+        deviceInfo: { deviceNameExpression: "${Name}" },
+        timeseries: [{ key: "n", value: "${Counter}" }],
+      },
+    ],
+  });
+}
+
+/** Milliseconds until another value arrives. */
+async function nextValue(running: RunningOpcua): Promise<number> {
+  const startMs = systemClock.monotonicMs();
+  const { length } = running.host.accepted;
+  await until("data again", () => running.host.accepted.length > length, 30_000);
+  return systemClock.monotonicMs() - startMs;
+}
+
+/** Values of the counter that were accepted, in order. */
+function numbers(running: RunningOpcua): readonly number[] {
+  return running.host.accepted.flatMap(({ telemetry = [] }) =>
+    telemetry.map(({ values }) => Number(values["n"])),
+  );
+}
+
+test("a server that is killed again and again", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "tbgw-peer-"));
+  const port = await freePort();
+  let peer = await ReadyProcess.python("opcua-peer.py", String(port), dir);
+  await using running = await start(port);
+  await running.said("B-1", "n");
+  for (let round = 0; round < RESTARTS; round += 1) {
+    await peer[Symbol.asyncDispose]();
+    await running.host.status("disconnected");
+    peer = await ReadyProcess.python("opcua-peer.py", String(port), dir);
+    expect(await nextValue(running)).toBeLessThan(10_000);
+  }
+  await peer[Symbol.asyncDispose]();
+  // The device was never told to be away.
+  expect(running.host.devices.get("B-1")?.connected).toBe(true);
+  rmSync(dir, { recursive: true, force: true });
+}, 180_000);
+
+test.each([
+  ["subscriptions", true],
+  ["polling", false],
+])(
+  "a server that is frozen, with %s",
+  async (_name, enableSubscriptions) => {
+    const dir = mkdtempSync(join(tmpdir(), "tbgw-peer-"));
+    const port = await freePort();
+    await using peer = await ReadyProcess.python("opcua-peer.py", String(port), dir);
+    await using running = await start(port, { enableSubscriptions, pollPeriodInMillis: 100 });
+    await running.said("B-1", "n");
+    peer.pause(true);
+    const lost = (): number =>
+      running.host.statuses.filter(({ status }) => status === "disconnected").length;
+    await until("the loss, and a new attempt in vain", () => lost() >= 2, 60_000);
+    expect(await running.rpc("B-1", "set", "Temperature; 5")).toEqual({
+      result: { error: "OPC UA server is not connected" },
+    });
+    peer.pause(false);
+    expect(await nextValue(running)).toBeLessThan(25_000);
+    // Each value once, whatever was built anew.
+    const seen = numbers(running);
+    await until("it goes on", () => numbers(running).length > seen.length + 10);
+    const after = numbers(running).slice(seen.length);
+    expect(after).toEqual([...new Set(after)]);
+    rmSync(dir, { recursive: true, force: true });
+  },
+  120_000,
+);

@@ -1,0 +1,115 @@
+// What a server of the OPC UA connector may limit, choose, or change under way.
+import { expect, test } from "bun:test";
+import { DataType, type NodeId, Variant, VariantArrayType } from "node-opcua-client";
+import type { Json } from "../../src/sdk/model.ts";
+import { RunningOpcua } from "../support/opcua-connector.ts";
+import { PlantServer } from "../support/opcua-server.ts";
+import { freePort } from "../support/ports.ts";
+import { until } from "../support/until.ts";
+
+const COUNT = 250;
+
+/** Adds many variables to the plant, each with its number as its value. */
+function addMany(server: PlantServer): void {
+  const { own, boiler1 } = server.plant;
+  for (let index = 0; index < COUNT; index += 1) {
+    const variable = own.addVariable({
+      componentOf: boiler1,
+      browseName: `n${index}`,
+      nodeId: `s=n${index}`,
+      dataType: "Int32",
+    });
+    variable.setValueFromSource(
+      new Variant({ dataType: DataType.Int32, arrayType: VariantArrayType.Scalar, value: index }),
+    );
+  }
+}
+
+const MANY: Json = [
+  {
+    deviceNodePattern: "Root\\.Objects\\.Boiler1",
+    deviceInfo: { deviceNameExpression: "B1" },
+    timeseries: Array.from({ length: COUNT }, (_, index) => ({
+      key: `n${index}`,
+      value: `\${n${index}}`,
+    })),
+  },
+];
+
+async function start(server: PlantServer, settings: object): Promise<RunningOpcua> {
+  return await RunningOpcua.start({ server: { url: server.url, ...settings }, mapping: MANY });
+}
+
+test.each<[string, boolean, number]>([
+  ["subscriptions, 10 for each request", true, 10],
+  ["subscriptions without limits", true, 0],
+  ["polling, 100 for each request", false, 100],
+  ["polling without limits", false, 0],
+])(
+  "every value has its own key, with %s",
+  async (_name, enableSubscriptions, limit) => {
+    const operationLimits = {
+      maxNodesPerRead: limit,
+      maxNodesPerBrowse: limit,
+      maxMonitoredItemsPerCall: limit,
+      maxNodesPerTranslateBrowsePathsToNodeIds: limit,
+    };
+    await using server = await PlantServer.start({ serverCapabilities: { operationLimits } });
+    addMany(server);
+    await using running = await start(server, { enableSubscriptions, pollPeriodInMillis: 100 });
+    await running.host.status("connected");
+    await until("all values", () => {
+      for (let index = 0; index < COUNT; index += 1) {
+        if (running.latest("B1", `n${index}`) === undefined) {
+          return false;
+        }
+      }
+      return true;
+    });
+    for (let index = 0; index < COUNT; index += 1) {
+      expect(running.latest("B1", `n${index}`)).toBe(index);
+    }
+  },
+  30_000,
+);
+
+test("a session that the server closes is opened anew, with every item once", async () => {
+  await using server = await PlantServer.start();
+  addMany(server);
+  const opened = Promise.withResolvers<NodeId>();
+  server.server.once("create_session", ({ authenticationToken }) =>
+    opened.resolve(authenticationToken),
+  );
+  await using running = await start(server, {});
+  await running.said("B1", "n0");
+  const { engine } = server.server;
+  engine.closeSession(await opened.promise, true, "Terminated");
+  const { length } = running.host.accepted;
+  await until("data again", () => running.host.accepted.length > length);
+  await until("one session is left", () => engine.currentSessionCount === 1);
+  expect(engine.currentSubscriptionCount).toBe(1);
+}, 30_000);
+
+test("a node that moves to another namespace number is found by its URI and its path", async () => {
+  const port = await freePort();
+  const mapping: Json = [
+    {
+      deviceNodePattern: "nsu=urn:plant;s=Boiler1",
+      deviceInfo: { deviceNameExpression: "B1" },
+      timeseries: [
+        { key: "path", value: "${Zone(1)}" },
+        { key: "uri", value: "${nsu=urn:plant;i=16}" },
+      ],
+    },
+  ];
+  const first = await PlantServer.start({ port });
+  await using running = await RunningOpcua.start({ server: { url: first.url }, mapping });
+  await running.said("B1", "uri");
+  await first[Symbol.asyncDispose]();
+  await running.host.status("disconnected");
+  const { length } = running.host.accepted;
+  await using _second = await PlantServer.start({ port, before: "urn:new" });
+  await until("data again", () => running.host.accepted.length > length);
+  const again = running.host.accepted.slice(length).flatMap(({ telemetry = [] }) => telemetry);
+  expect(again.map(({ values }) => values)).toEqual([{ path: 7, uri: 7 }]);
+}, 60_000);
