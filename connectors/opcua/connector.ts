@@ -8,6 +8,7 @@ import { Intake } from "./intake.ts";
 import { upgradeConfig } from "./legacy.ts";
 import { ServerLink } from "./link.ts";
 import { compileMappings, type Mapping } from "./mappings.ts";
+import { probeArgs, probeOpcua } from "./probe.ts";
 import { Said } from "./said.ts";
 import { Scanner } from "./scan.ts";
 
@@ -15,6 +16,8 @@ export default defineConnector({
   type: "opcua",
   schema: opcuaConfig,
   upgrade: upgradeConfig,
+  probeArgs,
+  probe: probeOpcua,
   create: async (config, host) => {
     const mappings = compileMappings(config.mapping);
     const converters = await convertersOf(mappings, host);

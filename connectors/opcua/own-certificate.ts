@@ -1,6 +1,7 @@
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import type { Clock } from "#sdk/clock";
 import type { ConnectorHost } from "#sdk/connector";
 import type { Library } from "./library.ts";
 
@@ -29,22 +30,47 @@ export async function ownCertificate(
   if (kept !== undefined && (uri === undefined || kept.applicationUri === uri)) {
     return kept;
   }
+  const { certificate, key } = await makePem(applicationUri, host.clock, library);
+  await writeFile(keyFile, key, { mode: 0o600 });
+  await chmod(keyFile, 0o600);
+  await writeFile(certificateFile, certificate, { mode: 0o600 });
+  host.log.info("A certificate was made; a server with security has to trust it", {
+    certificate: certificateFile,
+    applicationUri,
+  });
+  return await readKeyPair(certificateFile, keyFile, library);
+}
+
+/** A certificate that is kept nowhere. */
+export async function makeCertificate(
+  applicationUri: string,
+  clock: Clock,
+  library: Library,
+): Promise<KeyPair> {
+  const { certificate, key } = await makePem(applicationUri, clock, library);
+  const { convertPEMtoDER, coercePEMorDerToPrivateKey } = library.crypto_utils;
+  const chain = [convertPEMtoDER(certificate)];
+  return { chain, key: coercePEMorDerToPrivateKey(key), applicationUri };
+}
+
+async function makePem(
+  applicationUri: string,
+  clock: Clock,
+  library: Library,
+): Promise<{ readonly certificate: string; readonly key: string }> {
   const crypto = library.crypto_utils;
   const privateKey = await crypto.generatePrivateKey(2048);
-  const { cert } = await crypto.createSelfSignedCertificate({
+  const { cert: certificate } = await crypto.createSelfSignedCertificate({
     privateKey,
     subject: "/CN=tbgw",
     applicationUri,
     dns: [hostname()],
     validity: VALIDITY_DAYS,
-    notBefore: new Date(host.clock.now()),
+    notBefore: new Date(clock.now()),
     purpose: crypto.CertificatePurpose.ForApplication,
   });
   const { privPem } = await crypto.privateKeyToPEM(privateKey);
-  await writeFile(keyFile, privPem, { mode: 0o600 });
-  await chmod(keyFile, 0o600);
-  await writeFile(certificateFile, cert, { mode: 0o600 });
-  return await readKeyPair(certificateFile, keyFile, library);
+  return { certificate, key: privPem };
 }
 
 /** Reads a certificate and its key, each PEM or DER. @throws Error naming the file that cannot be read */

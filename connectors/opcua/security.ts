@@ -61,45 +61,60 @@ export async function prepareSecurity(
   signal: AbortSignal,
 ): Promise<ChannelSecurity> {
   const { server, library } = context;
-  const { MessageSecurityMode: modes, SecurityPolicy: policies } = library;
-  const pair = await keyPairOf(context);
-  const open = {
-    mode: modes.None,
-    policy: policies.None,
-    applicationUri: pair.applicationUri,
-    provider: withOwnRsa15(
-      new library.InMemoryCertificateKeyPairProvider([...pair.chain], pair.key),
-      pair.key,
-    ),
-    store: new library.InMemoryCertificateStore({ autoAcceptUnknown: true }),
-    serverCertificate: undefined,
-  };
+  const open = openChannel(await keyPairOf(context), library);
   const wanted = wantedSecurity(server);
   if (wanted === undefined) {
     return open;
   }
-  const policy = POLICIES.find((name): name is PolicyName => name === wanted.policy);
-  if (policy === undefined) {
-    throw new TransientError(
-      `"security" is ${wanted.policy}: it must be one of ${POLICIES.join(", ")}`,
-      { retryAfterMs: 60_000 },
-    );
-  }
-  const secured = { ...open, mode: modes[wanted.mode], policy: policies[policy] };
+  policyOf(wanted.policy);
   const endpoints = await discover(url, open, context, signal);
+  const secured = secureChannel(endpoints, wanted, { open, library });
+  await checkServer(secured.serverCertificate, context);
+  return secured;
+}
+
+/** A channel without security; the certificate is there for passwords, and for asking. */
+export function openChannel(pair: KeyPair, library: Library): ChannelSecurity {
+  const provider = new library.InMemoryCertificateKeyPairProvider([...pair.chain], pair.key);
+  return {
+    mode: library.MessageSecurityMode.None,
+    policy: library.SecurityPolicy.None,
+    applicationUri: pair.applicationUri,
+    provider: withOwnRsa15(provider, pair.key),
+    store: new library.InMemoryCertificateStore({ autoAcceptUnknown: true }),
+    serverCertificate: undefined,
+  };
+}
+
+/** The channel that is asked for, to one of the endpoints. @throws TransientError naming what there is instead */
+export function secureChannel(
+  endpoints: readonly EndpointDescription[],
+  wanted: { readonly mode: "Sign" | "SignAndEncrypt"; readonly policy: string },
+  { open, library }: { readonly open: ChannelSecurity; readonly library: Library },
+): ChannelSecurity & { readonly serverCertificate: Buffer } {
+  const name = policyOf(wanted.policy);
+  const mode = library.MessageSecurityMode[wanted.mode];
+  const policy = library.SecurityPolicy[name];
+  const uri: string = policy;
   const endpoint = endpoints.find(
-    (one) =>
-      one.securityMode === secured.mode &&
-      one.securityPolicyUri?.toString() === secured.policy.toString(),
+    (one) => one.securityMode === mode && one.securityPolicyUri === uri,
   );
   if (endpoint === undefined) {
     throw new TransientError(
-      `The server offers no ${policy} with ${wanted.mode}; it offers ${offers(endpoints, library)}`,
+      `The server offers no ${name} with ${wanted.mode}; it offers ${offers(endpoints, library)}`,
     );
   }
-  const certificate = firstCertificate(endpoint, library);
-  await checkServer(certificate, context);
-  return { ...secured, serverCertificate: certificate };
+  return { ...open, mode, policy, serverCertificate: firstCertificate(endpoint, library) };
+}
+
+function policyOf(text: string): PolicyName {
+  const policy = POLICIES.find((name): name is PolicyName => name === text);
+  if (policy === undefined) {
+    throw new TransientError(`"security" is ${text}: it must be one of ${POLICIES.join(", ")}`, {
+      retryAfterMs: 60_000,
+    });
+  }
+  return policy;
 }
 
 /** The endpoints of a server, asked over an open channel. */

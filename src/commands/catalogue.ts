@@ -55,6 +55,7 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
       "tbgw probe modbus 10.0.0.7 --expect 229.01   Where and how a value is stored",
       "tbgw probe mqtt broker.plant.local --seconds 60   Topics of a broker, and mappings for them",
       "tbgw probe mqtt 10.0.0.5:1883 --topic 'plant/#' --expect 229.01",
+      "tbgw probe opcua 10.0.0.5:4840            Endpoints, nodes and values of a server, and a mapping",
     ],
     load: async () => runnable((await import("./probe.ts")).probeCommand),
   },
