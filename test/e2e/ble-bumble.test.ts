@@ -1,5 +1,8 @@
 // The connector against peripherals and a controller of an independent implementation, H4 over TCP.
 import { describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { systemClock } from "../../src/sdk/clock.ts";
 import type { Json } from "../../src/sdk/model.ts";
 import { RunningBle } from "../support/ble-connector.ts";
@@ -133,6 +136,45 @@ describe("BLE connector and bumble", () => {
       expect(running.values("Beacon", "rssi")[0]).toBe(-50);
       expect(running.host.counters.get("connects")).toBeUndefined();
       expect(running.host.devices.get("Beacon")?.connected).toBe(true);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "the same adapter on a serial port, which is unplugged and comes back",
+    async () => {
+      await using peer = await BlePeer.start();
+      const dir = mkdtempSync(join(tmpdir(), "tbgw-ble-"));
+      const path = join(dir, "adapter");
+      const plug = async (): Promise<Bun.Subprocess> => {
+        const child = Bun.spawn([
+          "socat",
+          `pty,raw,echo=0,link=${path}`,
+          `tcp:127.0.0.1:${peer.port}`,
+        ]);
+        await until("the port", () => existsSync(path));
+        return child;
+      };
+      let port = await plug();
+      try {
+        await using running = await RunningBle.start({
+          name: "Doors",
+          adapter: `serial:${path}@115200`,
+          devices: [door(0)],
+        });
+        await untilValues(running, ["Door1"]);
+        port.kill("SIGKILL");
+        await port.exited;
+        await running.host.status("disconnected");
+        rmSync(path, { force: true });
+        await peer.say("drop Door1");
+        port = await plug();
+        const reads = running.values("Door1", "battery").length;
+        await until("new values", () => running.values("Door1", "battery").length > reads, WAIT_MS);
+      } finally {
+        port.kill("SIGKILL");
+        rmSync(dir, { recursive: true });
+      }
     },
     TIMEOUT_MS,
   );
