@@ -1,17 +1,23 @@
 // The compiled program with Bluetooth peripherals of another implementation, to the platform and back.
 import { describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
 import { BlePeer, DOORS, doorAddress } from "../support/ble-peer.ts";
-import { GatewayProcess } from "../support/gateway-process.ts";
+import { GatewayProcess, type Launch } from "../support/gateway-process.ts";
 import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 90_000;
 const WAIT_MS = 45_000;
 const LABEL = "6E400002-B5A3-F393-E0A9-E50E24DCCA9E";
 const TICKS = "6E400003-B5A3-F393-E0A9-E50E24DCCA9E";
+
+/** The ARM64 program under user-mode emulation; needs its build. */
+const ARM64: Launch = {
+  prefix: ["/usr/bin/qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu"],
+  binary: resolve(import.meta.dir, "../../dist/tbgw-linux-arm64"),
+};
 
 /** Two doors that are connected, and one peripheral of which the advertisements are enough. */
 function connectorFile(adapter: string): object {
@@ -43,14 +49,18 @@ function connectorFile(adapter: string): object {
 }
 
 /** A gateway with one connector of type ble. */
-async function startGateway(platform: ThingsBoardDouble, adapter: string): Promise<GatewayProcess> {
+async function startGateway(
+  platform: ThingsBoardDouble,
+  adapter: string,
+  launch?: Launch,
+): Promise<GatewayProcess> {
   const gateway = await GatewayProcess.create({ platformPort: platform.port, brokerPort: 1 });
   const main = join(gateway.dir, "config/tb_gateway.json");
   const file = await Bun.file(main).json();
   file.connectors = [{ type: "ble", name: "Doors", configuration: "ble.json" }];
   await writeFile(main, JSON.stringify(file));
   await writeFile(join(gateway.dir, "config/ble.json"), JSON.stringify(connectorFile(adapter)));
-  gateway.start();
+  gateway.start([], launch);
   return gateway;
 }
 
@@ -61,12 +71,15 @@ async function startPlatform(): Promise<ThingsBoardDouble> {
 }
 
 describe("the compiled program and Bluetooth", () => {
-  test(
-    "reads, is notified, hears advertisements, writes a shared attribute and answers a method",
-    async () => {
+  test.each<[string, Launch | undefined]>([
+    ["for this machine", undefined],
+    ["for arm64, emulated", ARM64],
+  ])(
+    "%s: reads, is notified, hears advertisements, writes a shared attribute, answers a method",
+    async (_name, launch) => {
       await using platform = await startPlatform();
       await using peer = await BlePeer.start();
-      await using gateway = await startGateway(platform, `tcp:127.0.0.1:${peer.port}`);
+      await using gateway = await startGateway(platform, `tcp:127.0.0.1:${peer.port}`, launch);
       const count = (device: string, key: string): number => platform.series(device, key).length;
       await until(
         "values of all three",

@@ -28,6 +28,8 @@ export interface GatewayFiles {
 export interface Launch {
   /** A command that ends in running its own arguments, in the same process. */
   readonly prefix?: readonly string[];
+  /** Another program than the one for this machine. */
+  readonly binary?: string;
   /** Environment; none of the test's own is passed on. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -111,11 +113,14 @@ export class GatewayProcess implements AsyncDisposable {
   }
 
   /** Starts the program. */
-  start(extra: readonly string[] = [], { prefix = [], env = {} }: Launch = {}): void {
+  start(
+    extra: readonly string[] = [],
+    { prefix = [], binary = BINARY, env = {} }: Launch = {},
+  ): void {
     const child = Bun.spawn(
       [
         ...prefix,
-        BINARY,
+        binary,
         "run",
         "--config",
         join(this.dir, "config"),
