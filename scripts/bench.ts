@@ -1,4 +1,4 @@
-// Measurements on real peers: `bun run bench [mqtt-ingest|mqtt-load|start|idle|drain|backlog|report-cache|modbus-line|modbus-scale] [--messages N] [--values N]`. Needs mosquitto and `bun run build`.
+// Measurements on real peers: `bun run bench [mqtt-ingest|mqtt-load|start|idle|drain|backlog|report-cache|modbus-line|modbus-scale|opcua-scale] [--messages N] [--values N]`. Needs mosquitto and `bun run build`.
 // Machines are noisy: compare within one run, by the ratios.
 import { backlog } from "./bench/backlog.ts";
 import { drain } from "./bench/drain.ts";
@@ -6,6 +6,7 @@ import { modbusLine } from "./bench/modbus-line.ts";
 import { modbusScale, simulatorCeiling } from "./bench/modbus-scale.ts";
 import { idle, mqttIngest, startToDurable } from "./bench/mqtt-ingest.ts";
 import { mqttLoad } from "./bench/mqtt-load.ts";
+import { opcuaScale } from "./bench/opcua-scale.ts";
 import { reportCache } from "./bench/report-cache.ts";
 
 const args = process.argv.slice(2);
@@ -30,6 +31,10 @@ const benches: Readonly<Record<string, () => Promise<object>>> = {
     large: await modbusScale({ floats: 1000, periodMs: 1000, seconds: 20 }),
     larger: await modbusScale({ floats: 1000, periodMs: 500, seconds: 20 }),
     largest: await modbusScale({ floats: 1000, periodMs: 333, seconds: 20 }),
+  }),
+  "opcua-scale": async () => ({
+    typical: await opcuaScale({ items: 1000, periodMs: 1000, seconds: 20 }),
+    large: await opcuaScale({ items: 5000, periodMs: 1000, seconds: 20 }),
   }),
 };
 const wanted = args.filter((arg) => Object.hasOwn(benches, arg));
