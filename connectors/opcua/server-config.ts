@@ -107,9 +107,7 @@ export const serverConfig = v.looseObject({
   subQueueSize: field(wholeNumber(1, 10_000), 10, {
     doc: "Changes of a node the server keeps until the next publish.",
   }),
-  subDataMaxBatchSize: field(wholeNumber(1, 1_000_000), 1000, {
-    doc: "Values of one notification that are converted in one go.",
-  }),
+  subDataMaxBatchSize: optional(v.unknown(), { doc: "Not needed.", ignored: true }),
   subDataMinBatchCreationTimeMs: optional(v.unknown(), { doc: "Not needed.", ignored: true }),
   subscriptionProcessBatchSize: field(wholeNumber(1, 100_000), 2000, {
     doc: "Most monitored items created with one call; the server may allow fewer.",
@@ -118,7 +116,10 @@ export const serverConfig = v.looseObject({
     doc: "Data must come at least this often: otherwise the points are read once and the subscription is built anew. 0: no such rule.",
     unit: "s",
   }),
-  showMap: field(v.boolean(), false, { doc: "Logs every path that is looked at while browsing." }),
+  showMap: optional(v.unknown(), {
+    doc: "Not needed: paths that lead nowhere are named in the log.",
+    ignored: true,
+  }),
   security: optional(v.string(), {
     doc: "Security policy with a certificate: `Basic256Sha256`, `Aes128_Sha256_RsaOaep`, `Aes256_Sha256_RsaPss`, or the outdated `Basic256` and `Basic128Rsa15`. Without one it has no effect, unless `securityMode` is set.",
     examples: ["Basic256Sha256"],
