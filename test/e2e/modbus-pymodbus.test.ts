@@ -57,7 +57,9 @@ function expected(unit: number): Record<string, unknown> {
 
 /** Two devices of one line: both are read, one is written, and the value is read back. */
 async function readAndWrite(line: { readonly [key: string]: Json }): Promise<void> {
-  const rest = { pollPeriod: 100, timeout: 2, byteOrder: "BIG", wordOrder: "BIG", ...line };
+  // A busy machine may take its time over an answer: that is no time-out here, a frame that is misread is one.
+  const patience = { timeout: 2, responseTimeoutMs: 2000 };
+  const rest = { pollPeriod: 100, ...patience, byteOrder: "BIG", wordOrder: "BIG", ...line };
   const rpc = [{ tag: "write", type: "32int", functionCode: 16, objectsCount: 2, address: 250 }];
   await using running = await RunningModbus.withSlaves([
     { deviceName: "one", unitId: 1, timeseries: ITEMS, rpc, ...rest },
