@@ -94,7 +94,7 @@ describe("the compiled program and Bluetooth", () => {
       const from = count("Door2", "ticks");
       const startMs = systemClock.monotonicMs();
       await until("100 more", () => count("Door2", "ticks") >= from + 100, WAIT_MS);
-      expect(systemClock.monotonicMs() - startMs).toBeLessThan(4000);
+      expect(systemClock.monotonicMs() - startMs).toBeLessThan(15_000);
 
       platform.setShared("Door1", { label: "North" });
       await until("the label", () => peer.writes.some(({ hex }) => hex === "4e6f727468"), WAIT_MS);

@@ -78,7 +78,8 @@ describe("BLE connector and bumble", () => {
       const startMs = systemClock.monotonicMs();
       const before = running.values("Door3", "ticks").length;
       await until("50 more ticks", () => running.values("Door3", "ticks").length >= before + 50);
-      expect(systemClock.monotonicMs() - startMs).toBeLessThan(3000);
+      // A second's worth; the peer keeps its own pace on a busy machine, and the numbers tell that none is lost.
+      expect(systemClock.monotonicMs() - startMs).toBeLessThan(10_000);
       const ticks = running.values("Door3", "ticks").map(Number);
       const first = ticks[0] ?? 0;
       expect(ticks).toEqual(ticks.map((_, index) => first + index));
