@@ -7,6 +7,7 @@ import { createDecoder } from "./decoder.ts";
 import { isGatewaySilence, ModbusException, NoAnswer } from "./failures.ts";
 import { type Line, lineName } from "./line.ts";
 import { findMatches, type Match } from "./probe-match.ts";
+import { parseExpected, proposeFile, type ReadTable, type Words } from "./proposal.ts";
 
 /** Flags of `tbgw probe modbus`. */
 export const probeArgs = {
@@ -23,7 +24,8 @@ export const probeArgs = {
   },
   expect: {
     type: "string",
-    description: "A value the device shows now: finds where and how it is stored",
+    description:
+      "Value the device shows now: finds where and how it is stored; several as voltage=229.01,state=3",
     valueHint: "VALUE",
   },
   registers: {
@@ -67,23 +69,28 @@ export async function* probeModbus(
   await using client = await ModbusClient.open(line, { ...tools, timeoutMs: 5000 }, signal);
   yield { text: `Connected: ${lineName(line)}` };
   const scan = new Scan({ client, timeoutMs, signal });
+  const expected = parseExpected(textOption(options, "expect", ""));
+  const tables: ReadTable[] = [];
   for await (const unit of scan.units(units, line.kind === "serial")) {
     yield { text: `Unit ${unit} answers` };
     for (const code of [3, 4] as const) {
       const words = await scan.registers(unit, code, registers);
-      const { expect } = options;
-      yield* typeof expect === "string"
-        ? matchFindings(words, { unit, code, expect })
-        : listFindings(words, unit, code);
+      tables.push({ unit, code, words });
+      yield* expected.length === 0 ? listFindings(words, unit, code) : [];
+      for (const { text } of expected) {
+        yield* matchFindings(words, { unit, code, expect: text });
+      }
     }
   }
   if (scan.answered === 0) {
     yield { text: "No unit answers. Check wiring, speed, parity, and the unit id (--unit)." };
+    return;
   }
+  const config = proposeFile(line, tables, expected);
+  yield config === undefined
+    ? { text: `Nothing to propose: ${expected.length === 0 ? "all registers are 0" : "no match"}` }
+    : { text: "A connector file to begin with:", config };
 }
-
-/** Registers by their address. */
-export type Words = ReadonlyMap<number, number>;
 
 /** Requests of a probe, one after the other. */
 class Scan {

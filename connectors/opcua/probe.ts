@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { NodeId } from "node-opcua-client";
+import type { EndpointDescription, NodeId } from "node-opcua-client";
 import type { ConnectorHost, Finding, ProbeArgs } from "#sdk/connector";
 import { encodeJson } from "#sdk/encode";
 import { RejectedError, TransientError } from "#sdk/errors";
@@ -31,6 +31,7 @@ export const probeArgs = {
     valueHint: "POLICY",
   },
   mode: { type: "string", description: "Sign or SignAndEncrypt (default)", valueHint: "MODE" },
+  endpoints: { type: "boolean", description: "Only say which endpoints there are" },
   node: {
     type: "string",
     description: "Where to begin (default: the Objects folder)",
@@ -79,19 +80,15 @@ export async function* probeOpcua(
   const open = openChannel(pair, library);
   const context = { library, host: tools, server: { timeoutInMillis: timeoutMs } };
   const endpoints = await discover(url, open, context, signal);
-  for (const { securityMode, securityPolicyUri, endpointUrl } of endpoints) {
-    const policy = (securityPolicyUri ?? "").split("#").at(-1);
-    yield {
-      text: `Endpoint ${endpointUrl}: ${policy}, ${library.MessageSecurityMode[securityMode]}`,
-    };
+  yield* endpoints.map((endpoint) => endpointFinding(endpoint, library));
+  if (options["endpoints"] === true) {
+    return;
   }
   const policy = textOption(options, "security");
   const mode = textOption(options, "mode") === "Sign" ? "Sign" : "SignAndEncrypt";
   const security =
     policy === undefined ? open : secureChannel(endpoints, { policy, mode }, { open, library });
-  const name = textOption(options, "username");
-  const given =
-    name === undefined ? user : { name, password: textOption(options, "password") ?? "" };
+  const given = userOf(options) ?? user;
   const settings = {
     url,
     user: given,
@@ -109,7 +106,24 @@ export async function* probeOpcua(
   for (const node of seen) {
     yield { text: lineOf(node) };
   }
-  yield* proposalOf(seen, { url, hasUser: given !== undefined });
+  const secured = policy === undefined ? {} : { security: policy, securityMode: mode };
+  yield* proposalOf(seen, { url, secured, hasUser: given !== undefined });
+}
+
+function endpointFinding(
+  { securityMode, securityPolicyUri, endpointUrl }: EndpointDescription,
+  library: Library,
+): Finding {
+  const policy = (securityPolicyUri ?? "").split("#").at(-1) ?? "";
+  const mode = library.MessageSecurityMode[securityMode] ?? "";
+  return { text: `Endpoint ${endpointUrl}: ${policy}, ${mode}`, detail: { policy, mode } };
+}
+
+function userOf(
+  options: Options,
+): { readonly name: string; readonly password: string } | undefined {
+  const name = textOption(options, "username");
+  return name === undefined ? undefined : { name, password: textOption(options, "password") ?? "" };
 }
 
 function startOf(text: string, library: Library): NodeId {
@@ -196,7 +210,15 @@ function lineOf({ path, id, nodeClass, value }: Seen): string {
 /** A connector file: a device for each object that has variables of its own. */
 function* proposalOf(
   seen: readonly Seen[],
-  { url, hasUser }: { readonly url: string; readonly hasUser: boolean },
+  {
+    url,
+    secured,
+    hasUser,
+  }: {
+    readonly url: string;
+    readonly secured: { readonly [key: string]: Json };
+    readonly hasUser: boolean;
+  },
 ): Generator<Finding> {
   const byKey = new Map(seen.map((node) => [keyOf(node.id), node]));
   const mapping: Json[] = [];
@@ -227,7 +249,7 @@ function* proposalOf(
     : { type: "anonymous" };
   yield {
     text: "A connector file for what was found:",
-    config: { server: { url, identity }, mapping },
+    config: { server: { url, ...secured, identity }, mapping },
   };
 }
 

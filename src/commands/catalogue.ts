@@ -27,6 +27,18 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
     ],
     load: async () => runnable((await import("./demo.ts")).demoCommand),
   },
+  init: {
+    summary: "Write a configuration: asks, tests the platform, looks at devices",
+    examples: [
+      "tbgw init                                 Asks everything",
+      "tbgw init --host thingsboard.cloud --token-file token --connector modbus --modbus-target 10.0.0.7 --yes",
+      "tbgw init --connector opcua --existing add   One more connector",
+      "tbgw init --import /etc/thingsboard-gateway/config   Take over a Python gateway's files",
+      "tbgw init --token '${env:TB_TOKEN}' …     The file gets the reference, never the token",
+      "tbgw init … --dry-run                     Show what would be written",
+    ],
+    load: async () => runnable((await import("./init.ts")).initCommand),
+  },
   check: {
     summary: "Check the configuration: every mistake with file, path and line",
     examples: [

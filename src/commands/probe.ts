@@ -61,13 +61,13 @@ async function runProbe(
   const asJson = options["json"] === true;
   try {
     const findings = definition.probe?.(options, { clock: systemClock, log }, stop.signal) ?? [];
-    for await (const { text, config } of findings) {
+    for await (const { text, config, detail } of findings) {
       const pasted = config === undefined ? "" : `\n  ${encodeJson(config)}`;
-      await print(
-        asJson
-          ? `${encodeJson(config === undefined ? { text } : { text, config })}\n`
-          : `${text}${pasted}\n`,
-      );
+      const facts = {
+        ...(detail === undefined ? {} : { detail }),
+        ...(config === undefined ? {} : { config }),
+      };
+      await print(asJson ? `${encodeJson({ text, ...facts })}\n` : `${text}${pasted}\n`);
     }
     return 0;
   } catch (error) {

@@ -22,7 +22,7 @@ export interface StagedFile {
  * Writes the next content of a file beside it, readable by the owner alone, and syncs it: what can fail fails here, before anything
  * has changed. A symbolic link keeps pointing where it does. @throws Error when the folder cannot be written
  */
-export function stageFile(file: string, text: string): StagedFile {
+export function stageFile(file: string, text: string | Uint8Array): StagedFile {
   const target = realPath(file);
   const temporary = `${target}.${process.pid}.new`;
   rmSync(temporary, { force: true });

@@ -174,8 +174,10 @@ export interface Explanation {
 /** One thing a probe found out. */
 export interface Finding {
   readonly text: string;
-  /** Configuration to paste. */
+  /** Configuration to paste. The last finding of a probe has a whole connector file. */
   readonly config?: Json;
+  /** What `text` says, for a program. */
+  readonly detail?: Json;
 }
 
 /** Tags a connector definition, so that the registry and the extension loader know what it is. */

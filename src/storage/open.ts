@@ -5,10 +5,10 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
-  statfsSync,
   statSync,
 } from "node:fs";
 import { join } from "node:path";
+import { DEFAULT_QUOTA_BYTES, FREE_SPACE_SHARE, freeBytes } from "#platform/disk";
 import { SqliteError } from "#platform/sqlite";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
@@ -25,9 +25,6 @@ import { StoreLock } from "./store-lock.ts";
 
 /** Name of the store's file in the data folder. */
 export const STORE_FILE = "events.db";
-
-const DEFAULT_MAX_BYTES = 1024 ** 3;
-const FREE_SPACE_SHARE = 0.8;
 
 /** The tables alone take a few pages; a smaller quota could never hold anything. */
 const MIN_MAX_BYTES = 64 * 1024;
@@ -141,7 +138,7 @@ function prepareFile(path: string, dataDir: string, maxBytes: number | undefined
     chmodSync(path, 0o600);
     syncFolder(dataDir);
     const usableBytes = usableSpace(path, dataDir);
-    return Math.max(MIN_MAX_BYTES, Math.min(maxBytes ?? DEFAULT_MAX_BYTES, usableBytes));
+    return Math.max(MIN_MAX_BYTES, Math.min(maxBytes ?? DEFAULT_QUOTA_BYTES, usableBytes));
   } catch (error) {
     throw new TransientError(`Cannot use ${path} for the event store`, { cause: error });
   }
@@ -159,6 +156,5 @@ function syncFolder(dataDir: string): void {
 
 /** 80 % of what is free, what the store holds already counted as free: a quota beyond it would be a promise the disk breaks. */
 function usableSpace(path: string, dataDir: string): number {
-  const { bavail, bsize } = statfsSync(dataDir);
-  return Math.floor((bavail * bsize + statSync(path).size) * FREE_SPACE_SHARE);
+  return Math.floor((freeBytes(dataDir) + statSync(path).size) * FREE_SPACE_SHARE);
 }

@@ -270,7 +270,8 @@ describe("tbgw probe modbus", () => {
       expect(await child.exited).toBe(0);
       const found = lines
         .map((line) => JSON.parse(line))
-        .filter(({ config }) => config !== undefined);
+        .filter(({ config }) => config?.address !== undefined);
+      expect(lines.at(-1)).toContain('"deviceName":"Modbus 1"');
       expect(
         found.map(({ text, config }) => [
           /byte order (\w+) and word order (\w+)/.exec(text)?.slice(1),
