@@ -18,7 +18,7 @@ const TARGETS = {
 } as const satisfies Record<string, Bun.Build.CompileTarget>;
 
 /** A worker's file must be an entry point too, or the thread silently never starts. */
-const ENTRY_POINTS = ["src/main.ts", "src/delivery/worker.ts"];
+const ENTRY_POINTS = ["src/main.ts", "src/delivery/worker.ts", "src/extension/isolate.ts"];
 
 /** Start of the day (UTC) of this build, or of the date in SOURCE_DATE_EPOCH: builds of one day are the same. */
 const DAY_MS = 86_400_000;

@@ -1,13 +1,14 @@
 import { defineCommand } from "citty";
 import { type LoadedConfiguration, loadConfiguration } from "../config/load.ts";
 import type { Overlay } from "../config/text-file.ts";
+import { chargeStray } from "../connector/attribution.ts";
 import { connectorTypes } from "../connector/registry.ts";
 import { LogSettings } from "../logging/settings.ts";
 import { startAgain } from "../platform/exec.ts";
 import { collectAfterStart } from "../platform/memory.ts";
 import { systemClock } from "../sdk/clock.ts";
 import { errorText } from "../sdk/errors.ts";
-import type { Logger, LogLevel } from "../sdk/logger.ts";
+import { type Logger, type LogLevel, rateLimited } from "../sdk/logger.ts";
 import { Gateway } from "../service/gateway.ts";
 import type { GatewaySetup } from "../service/gateway-setup.ts";
 import { gatewaySetup } from "../service/setup.ts";
@@ -69,9 +70,7 @@ async function runGateway(options: RunOptions): Promise<number> {
   const configuration = await load();
   await using logs = openLogs(configuration, options.logLevel);
   const log = logs.logger("service");
-  process.on("unhandledRejection", (error) => {
-    log.error("An error was not handled: please report it", { error: errorText(error) });
-  });
+  handleStrayErrors(log, (error) => failed.abort(error));
   for (const { severity, file, line, path, message } of configuration.issues) {
     log[severity === "error" ? "error" : "warn"]("Configuration", { file, line, path, message });
   }
@@ -111,6 +110,24 @@ async function runGateway(options: RunOptions): Promise<number> {
     return await restartProcess(log);
   }
   return failed.signal.aborted ? 1 : 0;
+}
+
+/**
+ * An error that nobody has handled costs the connector it belongs to. Of the others a rejected promise is logged, and an exception ends the
+ * gateway: what it has left undone, nobody knows.
+ */
+function handleStrayErrors(log: Logger, onFailure: (error: unknown) => void): void {
+  const rareLog = rateLimited(log, systemClock);
+  process.on("unhandledRejection", (error) => {
+    if (!chargeStray(error, log, rareLog)) {
+      log.error("An error was not handled: please report it", { error: errorText(error) });
+    }
+  });
+  process.on("uncaughtException", (error) => {
+    if (!chargeStray(error, log, rareLog)) {
+      onFailure(error);
+    }
+  });
 }
 
 /** Log files and standard output as the configuration wants them; `level` goes before its levels. */

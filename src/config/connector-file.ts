@@ -5,7 +5,6 @@ import { errorText } from "#sdk/errors";
 import type { LogLevel } from "#sdk/logger";
 import { isJsonObject, type Json, type ReportStrategy } from "#sdk/model";
 import { toReportStrategy } from "#sdk/report-strategy";
-import type { StandardSchema } from "#sdk/standard-schema";
 import type { ConnectorDefinition } from "../connector/registry.ts";
 import { connectorId } from "./connector-id.ts";
 import type { Document } from "./document.ts";
@@ -14,6 +13,7 @@ import { type ConnectorEntry, connectorRoot } from "./gateway.ts";
 import { type FileIssue, located } from "./issue.ts";
 import { isSchema, type ReferenceSources, resolveReferences } from "./references.ts";
 import { strategyIssues } from "./report-strategy.ts";
+import { checkSchema } from "./schema-check.ts";
 import { fileIssue, isYaml, type Overlay, readDocument, readText } from "./text-file.ts";
 
 /** What a connector's file comes to, whether or not it can be used. */
@@ -27,6 +27,8 @@ export interface ConnectorFile {
   readonly enableRemoteLogging: boolean;
   /** The connector's own strategy, completed from the gateway's; `undefined` when it has none. */
   readonly reportStrategy: ReportStrategy | undefined;
+  /** What the definition's schema was given: upgraded, with `id` and `name`, references resolved. */
+  readonly input: unknown;
   /** The file's content as it is there, for remote configuration; references unresolved. */
   readonly raw: Json | undefined;
   readonly secrets: readonly string[];
@@ -120,6 +122,7 @@ function unusable(
     logLevel: "info",
     enableRemoteLogging: false,
     reportStrategy: undefined,
+    input: undefined,
     raw,
     secrets: [],
     issues,
@@ -130,10 +133,12 @@ function fromText(
   options: ConnectorFileOptions,
   source: { readonly file: string; readonly text: string },
 ): ConnectorFile {
-  const checked = check(options.definition.schema, source.text);
+  const checked = checkSchema(options.definition.schema, source.text);
   const issues = checked.issues.map((issue) => located(source.file, undefined, issue));
   const base = unusable(options, issues, source.text);
-  return checked.usable ? { ...base, usable: true, config: deepFreeze(checked.value) } : base;
+  return checked.usable
+    ? { ...base, usable: true, input: source.text, config: deepFreeze(checked.value) }
+    : base;
 }
 
 function fromObject(
@@ -152,6 +157,7 @@ function fromObject(
     logLevel: LOG_LEVELS[root.value.logLevel],
     enableRemoteLogging: root.value.enableRemoteLogging,
     reportStrategy: undefined,
+    input: undefined,
     raw: content.value,
   };
   const early = [...content.issues, ...root.issues.map(place)];
@@ -175,11 +181,12 @@ function fromObject(
   const resolved = isSchema(schema)
     ? resolveReferences(schema, injected, options)
     : { value: injected, issues: [], secrets: [] };
-  const checked = check(schema, resolved.value);
+  const checked = checkSchema(schema, resolved.value);
   const found = [...resolved.issues, ...checked.issues.filter((issue) => !isAboutRootKey(issue))];
   return {
     ...base,
     reportStrategy: toReportStrategy(reportStrategy),
+    input: resolved.value,
     config: checked.usable ? deepFreeze(checked.value) : undefined,
     usable: checked.usable,
     secrets: resolved.secrets,
@@ -226,46 +233,6 @@ function upgrade(
   } catch (error) {
     return { problem: `an older form of the file cannot be read: ${errorText(error)}` };
   }
-}
-
-interface Checked {
-  readonly value: unknown;
-  readonly usable: boolean;
-  readonly issues: readonly ParseIssue[];
-}
-
-/** Through the forgiving reader for a valibot schema, through its own `validate` for any other. */
-function check(schema: StandardSchema, input: unknown): Checked {
-  if (isSchema(schema)) {
-    const { value, issues } = parseConfig(schema, input);
-    return { value, usable: value !== undefined, issues };
-  }
-  try {
-    const result = schema["~standard"].validate(input);
-    if (result instanceof Promise) {
-      // The answer is not wanted, and a rejection must not become an unhandled one.
-      result.catch(() => undefined);
-      return failed([], "the connector checks its configuration asynchronously: that is refused");
-    }
-    if (result.issues === undefined) {
-      return { value: result.value, usable: true, issues: [] };
-    }
-    const issues = result.issues.map(({ message, path }): ParseIssue => {
-      const parts = (path ?? []).map((part) => (typeof part === "object" ? part.key : part));
-      return { severity: "error", path: parts.map(toPathPart), message };
-    });
-    return { value: undefined, usable: false, issues };
-  } catch (error) {
-    return failed([], `the connector's check failed: ${errorText(error)}`);
-  }
-}
-
-function toPathPart(part: PropertyKey): string | number {
-  return typeof part === "symbol" ? String(part) : part;
-}
-
-function failed(path: readonly (string | number)[], message: string): Checked {
-  return { value: undefined, usable: false, issues: [{ severity: "error", path, message }] };
 }
 
 /** A connector's schema need not know the keys that the core reads. */

@@ -41,6 +41,8 @@ export interface ReadyConnector extends EntryFacts {
   readonly definition: ConnectorDefinition;
   /** Parsed by the definition's schema, `id` and `name` included, and frozen. */
   readonly config: unknown;
+  /** What the schema was given, for a thread that parses it once more. */
+  readonly input: unknown;
 }
 
 /** A connector that cannot start: its file is wrong (`invalid`), or nothing here runs it (`skipped`). */
@@ -142,7 +144,7 @@ async function loadEntry(
     return { connector: unusable(entry, "invalid", issue, loading), secrets: [] };
   }
   const takenIds = new Set(earlier.map((other) => other.id));
-  const { usable, config, secrets, ...content } = loadConnectorFile({
+  const { usable, config, input, secrets, ...content } = loadConnectorFile({
     ...loading,
     entry,
     definition,
@@ -151,7 +153,7 @@ async function loadEntry(
   const facts = { ...factsOf(entry, loading), ...content };
   return {
     connector: usable
-      ? { ...facts, state: "ready", definition, config }
+      ? { ...facts, state: "ready", definition, config, input }
       : { ...facts, state: "invalid", definition, config: undefined },
     secrets,
   };

@@ -152,6 +152,9 @@ export const connectorEntry = v.looseObject({
     examples: ["mqtt.json"],
   }),
   class: optional(v.string(), { doc: "Name of the connector definition in an extension." }),
+  isolation: optional(v.picklist(["worker"]), {
+    doc: "`worker`: the connector and its converters run in a thread of their own, which costs memory; one that hangs, crashes or fills the memory is ended and started again, and disturbs nobody else.",
+  }),
   key: optional(v.unknown(), { doc: "gRPC connectors of the Python gateway only.", ignored: true }),
   useGRPCForce: optional(v.unknown(), {
     doc: "gRPC connectors of the Python gateway only.",

@@ -5,7 +5,9 @@ import { decodePayload } from "#sdk/json-reader";
 import type { Logger } from "#sdk/logger";
 import { type DeviceData, epochMs } from "#sdk/model";
 import { nearest } from "#sdk/nearest";
+import { recordProblem } from "#sdk/record-shape";
 import type { StandardSchema } from "#sdk/standard-schema";
+import type { ConverterWatch } from "./converter-watch.ts";
 import { type UplinkDefinition, uplinkConverters } from "./registry.ts";
 
 /** The converters of one type of connector, by name. */
@@ -20,14 +22,16 @@ export interface ConverterOptions {
   /** For what bad input can cause again and again. */
   readonly rareLog: Logger;
   readonly metrics: Metrics;
+  /** Looks at the time each call takes. Default: nobody does. */
+  readonly watch?: Pick<ConverterWatch, "run"> | undefined;
   /** Default: the ones inside the program. */
   readonly uplinks?: UplinkTable;
 }
 
+const UNWATCHED: Pick<ConverterWatch, "run"> = { run: (_converter, work) => work() };
+
 /** Longest part of an input in the log. */
 const SAMPLE_BYTES = 1024;
-/** Longest device name the platform takes. */
-const MAX_NAME_LENGTH = 255;
 
 /** What `host.converters` is: finds a converter by name, checks its configuration, and keeps its failures from the connector. */
 export function createConverters(options: ConverterOptions): ConnectorHost["converters"] {
@@ -64,13 +68,15 @@ function createUplink<Raw>(
     }
   };
   const convert = create();
+  const { watch = UNWATCHED } = options;
   return (raw) => {
     const call = new Call(definition.name, options);
     try {
       const input = definition.input === "decoded" ? decoded(raw) : raw;
       // A converter of a type takes what connectors of that type hand on; the two meet by name.
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
-      const result: unknown = convert(input as never, (error) => call.onBadPoint(error));
+      const work = (): unknown => convert(input as never, (error) => call.onBadPoint(error));
+      const result = watch.run(definition.name, work);
       if (result instanceof Promise) {
         // Nobody waits for it, and its failure must not end the process.
         result.catch(() => undefined);
@@ -186,42 +192,6 @@ function isObject(value: unknown): value is object {
 
 function isEmptyObject(value: unknown): boolean {
   return isObject(value) && Object.keys(value).length === 0;
-}
-
-/** What is wrong with a record, or `undefined`. Single values are the business of the pipeline. */
-function recordProblem(record: unknown): string | undefined {
-  if (!isObject(record)) {
-    return "it is no object";
-  }
-  const deviceName: unknown = Reflect.get(record, "deviceName");
-  if (typeof deviceName !== "string" || deviceName.trim() === "") {
-    return "deviceName is missing";
-  }
-  if (deviceName.length > MAX_NAME_LENGTH) {
-    return `deviceName has more than ${MAX_NAME_LENGTH} characters`;
-  }
-  const attributes: unknown = Reflect.get(record, "attributes");
-  if (attributes !== undefined && !isObject(attributes)) {
-    return "attributes must be an object";
-  }
-  const telemetry: unknown = Reflect.get(record, "telemetry");
-  return telemetry === undefined ? undefined : telemetryProblem(telemetry);
-}
-
-function telemetryProblem(telemetry: unknown): string | undefined {
-  if (!Array.isArray(telemetry)) {
-    return "telemetry must be a list of { ts?, values }";
-  }
-  for (const entry of telemetry) {
-    if (!isObject(entry) || !isObject(Reflect.get(entry, "values"))) {
-      return "telemetry must be a list of { ts?, values }";
-    }
-    const ts: unknown = Reflect.get(entry, "ts");
-    if (ts !== undefined && !Number.isSafeInteger(ts)) {
-      return "ts must be milliseconds since 1970";
-    }
-  }
-  return undefined;
 }
 
 /** What has no time of its own has that of the arrival of the input, not that of the conversion. */

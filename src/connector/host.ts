@@ -1,12 +1,23 @@
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import type { Clock } from "#sdk/clock";
 import type { AcceptResult, ConnectorHost, GatewayUplink, Metrics, Uplink } from "#sdk/connector";
-import { InvariantError } from "#sdk/errors";
+import { InvariantError, RejectedError } from "#sdk/errors";
 import { type Logger, rateLimited } from "#sdk/logger";
 import type { DeviceData } from "#sdk/model";
+import { recordProblem } from "#sdk/record-shape";
+import { ConverterWatch } from "./converter-watch.ts";
 import { createConverters } from "./converters.ts";
+import { connectorDir } from "./create.ts";
 import type { ConnectorSetup, RevocableHost } from "./supervisor.ts";
+
+/** Longest name of a counter. */
+const MAX_COUNTER_CHARS = 64;
+const STATUSES: ReadonlySet<unknown> = new Set([
+  "connecting",
+  "connected",
+  "degraded",
+  "disconnected",
+]);
 
 /** State of a connector's links. */
 export type LinkStatus = Parameters<ConnectorHost["setStatus"]>[0];
@@ -54,6 +65,8 @@ export interface HostServices {
     connector: Pick<ConnectorSetup, "name" | "type">,
     channel: "connector" | "converter",
   ) => Logger;
+  /** Notes which connector is at work, and which of its converters, to be named if it never comes back. */
+  readonly working: (connector: string, converter?: string) => void;
   readonly onStatus: (connectorId: string, status: LinkStatus, detail: string | undefined) => void;
 }
 
@@ -66,6 +79,8 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
     }
   };
   const { id, name, type } = setup;
+  const stack = new DisposableStack();
+  const log = services.logger(setup, "connector");
   const converterLog = services.logger(setup, "converter");
   const metrics = metricsOf(id, services);
   const host: ConnectorHost = {
@@ -74,11 +89,11 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
     type,
     get dataDir(): string {
       guard();
-      const path = join(services.dataDir, "connectors", id);
+      const path = connectorDir(services.dataDir, id);
       mkdirSync(path, { recursive: true, mode: 0o700 });
       return path;
     },
-    log: services.logger(setup, "connector"),
+    log,
     converterLog,
     clock: services.clock,
     metrics,
@@ -91,16 +106,12 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
       },
     },
     gateway: gatewayUplink(services, guard),
-    platform: services.platform,
-    converters: createConverters({
-      connector: { id, name, type },
-      log: converterLog,
-      rareLog: rateLimited(converterLog, services.clock),
-      metrics,
-    }),
+    platform: platformOf(services, log, { guard, stack }),
+    converters: convertersOf(setup, services, { log: converterLog, metrics }),
     setStatus: (status, detail) => {
       guard();
-      services.onStatus(id, status, detail);
+      checkStatus(status);
+      services.onStatus(id, status, typeof detail === "string" ? detail : undefined);
     },
   };
   return {
@@ -109,15 +120,75 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
       for (const device of services.devices.of(id)) {
         services.devices.disconnect(device.deviceName, id);
       }
+      stack.dispose();
       revoked = true;
     },
   };
 }
 
+function convertersOf(
+  { id, name, type }: ConnectorIdentity,
+  { clock, working }: HostServices,
+  { log, metrics }: Pick<ConnectorHost, "log" | "metrics">,
+): ConnectorHost["converters"] {
+  const rareLog = rateLimited(log, clock);
+  const at = (converter: string | undefined): void => working(name, converter);
+  return createConverters({
+    connector: { id, name, type },
+    log,
+    rareLog,
+    metrics,
+    watch: new ConverterWatch({ clock, rareLog, metrics, at }),
+  });
+}
+
+function checkStatus(status: LinkStatus): void {
+  if (!STATUSES.has(status)) {
+    throw new RejectedError(`Cannot show "${status}" as the state of a connector`);
+  }
+}
+
+/** What cannot be added is left out: it would spoil the account of all. */
 function metricsOf(id: string, services: HostServices): Metrics {
   return {
-    count: (counter, by = 1) => services.count(id, counter, by),
-    rejected: (reason, count = 1) => services.countRejected(id, reason, count),
+    count: (counter, by = 1) => {
+      if (Number.isFinite(by)) {
+        services.count(id, nameOf(counter), by);
+      }
+    },
+    rejected: (reason, count = 1) => {
+      if (Number.isSafeInteger(count) && count > 0) {
+        services.countRejected(id, nameOf(reason), count);
+      }
+    },
+  };
+}
+
+function nameOf(name: unknown): string {
+  return String(name).slice(0, MAX_COUNTER_CHARS);
+}
+
+/** The link to the platform as one connector sees it: what its listeners throw is its own business, and they end with it. */
+function platformOf(
+  { platform }: HostServices,
+  log: Logger,
+  { guard, stack }: { readonly guard: () => void; readonly stack: DisposableStack },
+): ConnectorHost["platform"] {
+  return {
+    get connected(): boolean {
+      return platform.connected;
+    },
+    onChange: (listener) => {
+      guard();
+      const listening = platform.onChange((connected) => {
+        try {
+          listener(connected);
+        } catch (error) {
+          log.error("A listener of the connector failed", { error });
+        }
+      });
+      return stack.use(listening);
+    },
   };
 }
 
@@ -143,11 +214,13 @@ function devicesOf(
   return {
     connect: async (deviceName, deviceType) => {
       guard();
+      checkName(deviceName);
       services.devices.connect(deviceName, deviceType, connector);
       return await Promise.resolve();
     },
     disconnect: async (deviceName) => {
       guard();
+      checkName(deviceName);
       services.devices.disconnect(deviceName, id);
       return await Promise.resolve();
     },
@@ -167,6 +240,14 @@ function devicesOf(
       await services.claim(deviceName, claim);
     },
   };
+}
+
+/** @throws RejectedError when no device can have this name */
+function checkName(deviceName: unknown): void {
+  const problem = recordProblem({ deviceName });
+  if (problem !== undefined) {
+    throw new RejectedError(`Cannot use a device: ${problem}`, { reason: "no-device-name" });
+  }
 }
 
 function gatewayUplink(services: HostServices, guard: () => void): GatewayUplink {

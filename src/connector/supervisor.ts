@@ -3,6 +3,9 @@ import type { Connector, ConnectorHost } from "#sdk/connector";
 import { ConfigError, errorText, TransientError } from "#sdk/errors";
 import type { Logger, LogLevel } from "#sdk/logger";
 import type { ReportStrategy } from "#sdk/model";
+import { type Accountable, attribution, onBehalf } from "./attribution.ts";
+import { checkedConnector } from "./checked-connector.ts";
+import type { IsolatedSource } from "./isolation/port.ts";
 import type { ConnectorDefinition } from "./registry.ts";
 
 /** How long `create` may take. */
@@ -29,6 +32,8 @@ export interface ConnectorSetup {
   readonly reportStrategy?: ReportStrategy | undefined;
   /** Whether its log lines go to the platform too. */
   readonly enableRemoteLogging?: boolean;
+  /** What it is made from in a thread of its own; `undefined`: it runs in the collection thread. */
+  readonly isolated?: IsolatedSource | undefined;
 }
 
 /** A host with a switch: after `revoke` every member throws. */
@@ -42,6 +47,12 @@ export interface SupervisorOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly createHost: (setup: ConnectorSetup) => RevocableHost;
+  /** Creates an instance; `signal` aborts when the instance is over. Default: the definition does, in this thread. */
+  readonly create?: (
+    setup: ConnectorSetup,
+    host: ConnectorHost,
+    signal: AbortSignal,
+  ) => Promise<Connector>;
   /** Told of each instance when it begins to run; the result is disposed as soon as it ends or is asked to. */
   readonly onRunning?: (setup: ConnectorSetup, connector: Connector) => Disposable;
 }
@@ -136,52 +147,87 @@ export class ConnectorSupervisor {
 
   /** One instance from `create` to dispose. Returns what ended it, `undefined` when `run` returned. */
   async #runOnce(signal: AbortSignal): Promise<unknown> {
-    const { log } = this.#options;
     this.#state = "starting";
-    const revocable = this.#options.createHost(this.#setup);
+    const { createHost } = this.#options;
+    const revocable = createHost(this.#setup);
+    const life = new AbortController();
+    const stray = new StrayErrors(this.#setup);
+    using _charged = attribution.enter(stray);
     let connector: Connector | undefined;
     let end: unknown;
     try {
-      const created = Promise.resolve(
-        this.#setup.definition.create(this.#setup.config, revocable.host),
-      );
-      connector = await this.#within(created, CREATE_TIMEOUT_MS, "create");
+      connector = await this.#createInstance(revocable.host, stray, life.signal);
       this.#state = "running";
       this.#created.resolve();
-      await this.#runInstance(connector, signal);
+      await this.#runInstance(connector, stray, signal);
     } catch (error) {
       end = error;
     }
     if (signal.aborted) {
       this.#state = "stopping";
     }
-    if (connector !== undefined) {
-      const disposed = connector[Symbol.asyncDispose]();
-      await this.#within(disposed, STOP_TIMEOUT_MS, "dispose").catch((error: unknown) =>
-        log.error("Connector did not stop in time and is abandoned", {
-          connector: this.#setup.name,
-          error,
-        }),
-      );
-    }
+    await this.#disposeInstance(connector);
+    life.abort(new TransientError("The instance is over", { cause: end }));
     revocable.revoke();
     return end;
   }
 
+  async #createInstance(
+    host: ConnectorHost,
+    stray: StrayErrors,
+    life: AbortSignal,
+  ): Promise<Connector> {
+    const { create = createHere } = this.#options;
+    const creating = attribution.run(stray, async () => await create(this.#setup, host, life));
+    let isLate = true;
+    // One that comes after all is not wanted any more.
+    creating
+      .then((late) => (isLate && life.aborted ? this.#disposeInstance(late) : undefined))
+      .catch(() => undefined);
+    const created = this.#within(creating, CREATE_TIMEOUT_MS, "create");
+    const connector = await Promise.race([created, stray.thrown]);
+    isLate = false;
+    return onBehalf(connector, stray);
+  }
+
+  async #disposeInstance(connector: Connector | undefined): Promise<void> {
+    if (connector === undefined) {
+      return;
+    }
+    const dispose = async (): Promise<void> => await connector[Symbol.asyncDispose]();
+    await this.#within(dispose(), STOP_TIMEOUT_MS, "dispose").catch((error: unknown) =>
+      this.#options.log.error("Connector did not stop in time and is abandoned", {
+        connector: this.#setup.name,
+        error,
+      }),
+    );
+  }
+
   /** Shows the instance to the others for as long as it runs. */
-  async #runInstance(connector: Connector, signal: AbortSignal): Promise<void> {
+  async #runInstance(connector: Connector, stray: StrayErrors, signal: AbortSignal): Promise<void> {
     const shown = this.#options.onRunning?.(this.#setup, connector);
     this.#instance = connector;
-    const hide = (): void => {
+    const stop = new AbortController();
+    const end = (reason: unknown): void => {
       this.#instance = undefined;
       shown?.[Symbol.dispose]();
+      stop.abort(reason);
     };
-    signal.addEventListener("abort", hide, { once: true });
+    const onAbort = (): void => end(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) {
+      onAbort();
+    }
+    const running = this.#untilStopped(connector.run(stop.signal), stop.signal);
     try {
-      await this.#untilStopped(connector.run(signal), signal);
+      await Promise.race([running, stray.thrown]);
+    } catch (error) {
+      end(error);
+      await running.catch(() => undefined); // What it ends with is a consequence.
+      throw error;
     } finally {
-      signal.removeEventListener("abort", hide);
-      hide();
+      signal.removeEventListener("abort", onAbort);
+      end(new TransientError("The instance has ended"));
     }
   }
 
@@ -211,4 +257,28 @@ export class ConnectorSupervisor {
     );
     return await Promise.race([promise, late.promise]);
   }
+}
+
+/** Errors of one instance that nobody has handled. */
+class StrayErrors implements Accountable {
+  readonly name: string;
+  readonly #thrown = Promise.withResolvers<never>();
+
+  constructor({ name }: ConnectorSetup) {
+    this.name = name;
+    this.#thrown.promise.catch(() => undefined); // Heard only while the instance runs.
+  }
+
+  /** Rejects with the first one. */
+  get thrown(): Promise<never> {
+    return this.#thrown.promise;
+  }
+
+  fail(error: unknown): void {
+    this.#thrown.reject(error);
+  }
+}
+
+async function createHere(setup: ConnectorSetup, host: ConnectorHost): Promise<Connector> {
+  return checkedConnector(await setup.definition.create(setup.config, host), setup.name);
 }

@@ -122,9 +122,10 @@ export class DeliveryClient implements AsyncDisposable {
     return this.#restarts;
   }
 
-  /** Notes which connector is at work, to be named if the collection thread hangs. */
-  working(connector: string): void {
-    this.#heart.at(connector);
+  /** Notes which connector is at work, and which of its converters, to be named if the collection thread hangs. */
+  working(connector: string, converter?: string): void {
+    // The name is told in quotation marks.
+    this.#heart.at(converter === undefined ? connector : `${connector}", converter "${converter}`);
   }
 
   /**

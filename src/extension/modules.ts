@@ -9,6 +9,7 @@ export type { Clock } from "../sdk/clock.ts";
 export { entries, type FieldInfo, field, optional, required } from "../sdk/config.ts";
 export {
   type AcceptResult,
+  type AttributeKeys,
   type Connector,
   type ConnectorHost,
   type ConnectorSpec,

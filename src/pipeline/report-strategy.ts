@@ -1,4 +1,6 @@
 import { encodeValue } from "#sdk/encode";
+import { EncodedJson } from "#sdk/encoded";
+import { readJson } from "#sdk/json-reader";
 import { Float, type Json, type ReportStrategy } from "#sdk/model";
 
 /** A strategy with everything that levels above had to add. */
@@ -75,7 +77,8 @@ export function remembered(value: Json): Remembered | undefined {
       if (value instanceof Float) {
         return remembered(value.value);
       }
-      return encodeValue(value);
+      // Written in another thread: compared like the value it was there.
+      return value instanceof EncodedJson ? remembered(readJson(value.text)) : encodeValue(value);
   }
 }
 

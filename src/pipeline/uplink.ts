@@ -5,6 +5,7 @@ import { RejectedError } from "#sdk/errors";
 import { hasLatencyDigits, latencyEntry } from "#sdk/latency";
 import type { Logger } from "#sdk/logger";
 import type { DeviceData, EpochMs, TelemetryEntry } from "#sdk/model";
+import { contentProblem, MAX_NAME_LENGTH } from "#sdk/record-shape";
 import { FILTERED } from "./device-filter.ts";
 import type { KeyKind } from "./device-states.ts";
 import { countValues, type Encoded, newEncoded } from "./encoded.ts";
@@ -20,9 +21,6 @@ import {
 } from "./reports.ts";
 import type { Sieve, Sifted } from "./sieve.ts";
 import { Stamps } from "./stamps.ts";
-
-/** Longest device name the platform takes. */
-const MAX_NAME_LENGTH = 255;
 
 /** What the pipeline needs of its surroundings. */
 export interface PipelineOptions {
@@ -212,14 +210,14 @@ export class Pipeline implements AsyncDisposable {
       // All names first: a strategy must not remember a value that is refused.
       let values = 0;
       for (const one of data) {
-        this.#checkName(one.deviceName, values);
+        this.#check(one, values);
         values += countValues(one);
       }
       for (const one of data) {
         this.#encodeDevice(encoded, one, source);
       }
     } else {
-      this.#checkName(data.deviceName, 0);
+      this.#check(data, 0);
       this.#encodeDevice(encoded, data, source);
     }
     this.#finish(encoded);
@@ -246,7 +244,13 @@ export class Pipeline implements AsyncDisposable {
   }
 
   /** `valuesBefore` are refused with it. @throws RejectedError */
-  #checkName(deviceName: unknown, valuesBefore: number): void {
+  #check(data: DeviceData, valuesBefore: number): void {
+    const problem = contentProblem(data);
+    if (problem !== undefined) {
+      this.#options.sink.countRejected("bad-record", Math.max(1, valuesBefore));
+      throw new RejectedError(`Cannot store a record: ${problem}`, { reason: "bad-record" });
+    }
+    const deviceName: unknown = data.deviceName;
     if (typeof deviceName !== "string" || deviceName.trim() === "") {
       throw this.#refuse("no-device-name", valuesBefore);
     }

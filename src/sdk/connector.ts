@@ -31,6 +31,9 @@ export type AcceptResult =
   | { readonly status: "stored" }
   | { readonly status: "filtered" | "dropped"; readonly reason: string };
 
+/** Names of attributes; `"*"`: all. */
+export type AttributeKeys = readonly string[] | "*" | undefined;
+
 /** One running connector. The core creates it, runs it once, calls its handlers, and disposes it. */
 export interface Connector extends AsyncDisposable {
   /**
@@ -41,13 +44,15 @@ export interface Connector extends AsyncDisposable {
   /** An RPC to a device of this connector. Table in B7. @throws RpcError to choose the error code. */
   handleRpc?(request: RpcRequest, signal: AbortSignal): Promise<Json | void>;
   /** How long a call may take that does not say so itself (`params.timeout`). `undefined`: 10 s. `deviceName` is absent as in `RpcRequest`. */
-  rpcTimeoutMs?(request: Pick<RpcRequest, "deviceName" | "method" | "params">): number | undefined;
+  rpcTimeoutMs?(
+    request: Pick<RpcRequest, "deviceName" | "method" | "params">,
+  ): number | undefined | Promise<number | undefined>;
   /** An RPC to the gateway named `<type>_<method>`. */
   handleConnectorRpc?(request: RpcRequest, signal: AbortSignal): Promise<Json | void>;
   /** One call at a time per device, never on the network path. A throw is logged and counted. */
   handleAttributes?(update: AttributeUpdate, signal: AbortSignal): Promise<void>;
   /** Shared attributes to fetch when the device is announced; they arrive through `handleAttributes`. `undefined`: none. */
-  sharedAttributeKeys?(deviceName: string): readonly string[] | "*" | undefined;
+  sharedAttributeKeys?(deviceName: string): AttributeKeys | Promise<AttributeKeys>;
   /** Releases all that `run` may have left. Idempotent, works before `run`, settles within 5 s, never throws. */
   [Symbol.asyncDispose](): Promise<void>;
 }

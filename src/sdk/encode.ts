@@ -1,3 +1,4 @@
+import { EncodedJson } from "./encoded.ts";
 import { DataError } from "./errors.ts";
 import { Float, type Json, type Values } from "./model.ts";
 
@@ -122,6 +123,9 @@ function encodeMember(value: Json): string | undefined {
 }
 
 function encodeContainer(value: Json): string | undefined {
+  if (value instanceof EncodedJson) {
+    return value.text;
+  }
   try {
     return encodeAt(value, 0);
   } catch (error) {
@@ -148,6 +152,9 @@ function encodeAt(value: Json, depth: number): string {
       }
       if (value instanceof Float) {
         return floatText(value.value) ?? "null";
+      }
+      if (value instanceof EncodedJson) {
+        return value.text;
       }
       return encodeNested(value, depth + 1);
     default:

@@ -1,4 +1,5 @@
 import type { Clock } from "#sdk/clock";
+import type { AttributeKeys } from "#sdk/connector";
 import { errorText, TransientError } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
 import type { Json } from "#sdk/model";
@@ -138,7 +139,7 @@ export class AttributeSync implements Disposable {
     const connectorId = devices.get(deviceName)?.connectorId ?? "";
     this.#owners.set(deviceName, connectorId);
     const owner = directory.byId(connectorId);
-    const keys = this.#keysOf(deviceName, owner);
+    const keys = await this.#keysOf(deviceName, owner);
     if (keys === undefined || keys.length === 0) {
       return;
     }
@@ -158,12 +159,9 @@ export class AttributeSync implements Disposable {
     updates.receive(deviceName, changed, removed);
   }
 
-  #keysOf(
-    deviceName: string,
-    owner: RunningConnector | undefined,
-  ): readonly string[] | "*" | undefined {
+  async #keysOf(deviceName: string, owner: RunningConnector | undefined): Promise<AttributeKeys> {
     try {
-      return owner?.connector.sharedAttributeKeys?.(deviceName);
+      return await owner?.connector.sharedAttributeKeys?.(deviceName);
     } catch (error) {
       this.#deps.log.warn("A connector cannot tell which shared attributes a device has", {
         connector: owner?.name,

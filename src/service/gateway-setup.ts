@@ -1,4 +1,5 @@
 import type { LeftBehind } from "../config/storage.ts";
+import type { PulseLimits } from "../connector/isolation/pulse.ts";
 import type { ConnectorSetup } from "../connector/supervisor.ts";
 import type { LogSettings } from "../logging/settings.ts";
 import type { ReportSettings } from "../pipeline/reports.ts";
@@ -56,4 +57,6 @@ export interface GatewayOptions {
   readonly onFailure: (error: Error) => void;
   /** The platform asks for a restart: stop the gateway and start the same program again. Left out: it is told that this is not possible. */
   readonly onRestart?: () => void;
+  /** When the thread of an isolated connector is ended. Default: silent for 60 s, 256 MiB. */
+  readonly isolationLimits?: PulseLimits | undefined;
 }

@@ -1,10 +1,11 @@
+import { type CreateOptions, createInstance } from "../connector/create.ts";
 import { createHost, type HostServices } from "../connector/host.ts";
 import { ConnectorSet } from "../connector/reload.ts";
 import { ConnectorSupervisor } from "../connector/supervisor.ts";
 import { DeliveryClient } from "../delivery/client.ts";
 import { LogSettings } from "../logging/settings.ts";
 import { Pipeline, type UplinkListener } from "../pipeline/uplink.ts";
-import { type Logger, rateLimited } from "../sdk/logger.ts";
+import { type Logger, type LogLevel, rateLimited } from "../sdk/logger.ts";
 import { BUILD_MS } from "../version.ts";
 import { Announced } from "./announced.ts";
 import { ConnectorDirectory } from "./connector-directory.ts";
@@ -50,6 +51,7 @@ export class Gateway implements AsyncDisposable {
   readonly #stamps: StampClock;
   readonly #pipeline: Pipeline;
   readonly #services: HostServices;
+  readonly #creating: CreateOptions;
   readonly #connectors: ConnectorSet;
   readonly #directory = new ConnectorDirectory();
   readonly #down: DownlinkServices;
@@ -86,7 +88,9 @@ export class Gateway implements AsyncDisposable {
     this.#down = this.#openDownlinks(parts);
     this.#down.addMethods(parts.remote.shell.methods);
     this.#services = this.#buildServices(parts);
-    const { clock, onFailure } = options;
+    const { clock, onFailure, isolationLimits: limits } = options;
+    const level = (name: string): LogLevel => this.#logs.levels.connector(name, "connector");
+    this.#creating = { clock, dataDir: setup.dataDir, level, limits };
     this.#connectors = new ConnectorSet({
       clock,
       log: this.#log,
@@ -97,6 +101,7 @@ export class Gateway implements AsyncDisposable {
           clock,
           log: this.#log,
           createHost: (made) => createHost(made, this.#services),
+          create: (made, host, signal) => createInstance(made, host, signal, this.#creating),
           onRunning: ({ id, name, type }, running) =>
             this.#directory.add({ id, name, type, connector: running }),
         }),
@@ -333,6 +338,7 @@ export class Gateway implements AsyncDisposable {
       attributes: this.#down.attributes,
       claim: this.#down.claim,
       platform: parts.platform,
+      working: (connector, converter) => parts.delivery.working(connector, converter),
       logger: (connector, channel) => this.#logs.connectorLogger(connector, channel),
       onStatus: (connectorId, status, detail) => {
         this.#observation.links.set(connectorId, { status, detail });

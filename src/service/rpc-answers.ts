@@ -1,5 +1,5 @@
 import { encodeJson } from "#sdk/encode";
-import { DataError, errorText, RpcError } from "#sdk/errors";
+import { errorText, RpcError } from "#sdk/errors";
 import { Float, isJsonObject, type Json } from "#sdk/model";
 
 /** How long an answer may take when neither the call nor the connector says. */
@@ -25,16 +25,30 @@ export function answerText(answer: Json): string {
   try {
     return encodeJson(answer);
   } catch (error) {
-    if (error instanceof DataError) {
-      return encodeJson(failure(`The answer cannot be sent: ${errorText(error)}`, 500));
-    }
-    throw error;
+    // No JSON, or an object of a connector that throws when it is looked at.
+    return encodeJson(failure(`The answer cannot be sent: ${errorText(error)}`, 500));
   }
 }
 
-/** How long a call may take by the setting of its connector. */
-export function settingTimeoutMs(settingMs: number | undefined): number {
-  return settingMs === undefined || !(settingMs > 0)
+/**
+ * How long a call may take by the setting of its connector, which says it at once unless it has a thread of its own. One that fails to say
+ * it has no setting.
+ */
+export function settingTimeoutMs(
+  setting: () => number | undefined | Promise<number | undefined>,
+): number | Promise<number> {
+  try {
+    const said = setting();
+    return said instanceof Promise
+      ? said.then(bounded).catch(() => DEFAULT_TIMEOUT_MS)
+      : bounded(said);
+  } catch {
+    return DEFAULT_TIMEOUT_MS;
+  }
+}
+
+function bounded(settingMs: number | undefined): number {
+  return typeof settingMs !== "number" || !(settingMs > 0)
     ? DEFAULT_TIMEOUT_MS
     : Math.min(MAX_TIMEOUT_MS, settingMs);
 }

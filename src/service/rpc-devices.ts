@@ -71,7 +71,7 @@ export class DeviceRpc implements Disposable {
   }
 
   #receive(payload: string): void {
-    const { calls, devices, log } = this.#deps;
+    const { devices, log } = this.#deps;
     const call = readCall(payload);
     if (call === undefined) {
       log.warn("A call of the platform cannot be read: it names no device or has no id", {
@@ -80,10 +80,23 @@ export class DeviceRpc implements Disposable {
       return;
     }
     const deviceName = devices.localName(call.device);
-    const { id, params } = call;
+    const timeoutMs = wantedTimeoutMs(call.params) ?? this.#connectorTimeoutMs(deviceName, call);
+    if (typeof timeoutMs === "number") {
+      this.#take(deviceName, call, timeoutMs);
+      return;
+    }
+    timeoutMs.then(
+      (knownMs) => this.#take(deviceName, call, knownMs),
+      (error: unknown) => log.error("Cannot take a call", { device: deviceName, error }),
+    );
+  }
+
+  #take(deviceName: string, call: DeviceCall, timeoutMs: number): void {
+    const { calls } = this.#deps;
+    const { id } = call;
     const request: CallRequest = {
       ...call,
-      timeoutMs: wantedTimeoutMs(params) ?? this.#connectorTimeoutMs(deviceName, call),
+      timeoutMs,
       target: {
         topic: TOPIC,
         payload: (data) => {
@@ -101,10 +114,13 @@ export class DeviceRpc implements Disposable {
     return devices.get(deviceName) === undefined ? device : devices.platformName(deviceName);
   }
 
-  #connectorTimeoutMs(deviceName: string, { method, params }: DeviceCall): number {
+  #connectorTimeoutMs(
+    deviceName: string,
+    { method, params }: DeviceCall,
+  ): number | Promise<number> {
     const { devices, directory } = this.#deps;
     const owner = directory.byId(devices.get(deviceName)?.connectorId ?? "");
-    return settingTimeoutMs(owner?.connector.rpcTimeoutMs?.({ deviceName, method, params }));
+    return settingTimeoutMs(() => owner?.connector.rpcTimeoutMs?.({ deviceName, method, params }));
   }
 
   /** Waits for its turn, and settles with the answer; the turn of the next one comes when the handler has ended. */

@@ -70,19 +70,31 @@ export class GatewayRpc implements Disposable {
 
   #receive(id: number, payload: string): void {
     const call = readOwnCall(id, payload);
+    const timeoutMs = this.#timeoutMs(call);
+    if (typeof timeoutMs === "number") {
+      this.#take(id, call, timeoutMs);
+      return;
+    }
+    timeoutMs.then(
+      (knownMs) => this.#take(id, call, knownMs),
+      (error: unknown) => this.#deps.log.error("Cannot take a call", { id, error }),
+    );
+  }
+
+  #take(id: number, call: OwnCall, timeoutMs: number): void {
     const { calls } = this.#deps;
     const request = {
       device: "",
       id,
       method: call.method,
       params: call.params ?? null,
-      timeoutMs: this.#timeoutMs(call),
+      timeoutMs,
       target: { topic: `${RESPONSE}${id}`, payload: (data: string) => data },
     };
     calls.receive(request, (execution) => this.#bounded(call, execution));
   }
 
-  #timeoutMs({ method, params }: OwnCall): number {
+  #timeoutMs({ method, params }: OwnCall): number | Promise<number> {
     const wanted = wantedTimeoutMs(params);
     if (wanted !== undefined) {
       return wanted;
@@ -91,8 +103,13 @@ export class GatewayRpc implements Disposable {
     const request = { method: name, params: params ?? null };
     const settings = this.#deps.directory
       .ofType(type)
-      .map(({ connector }) => settingTimeoutMs(connector.rpcTimeoutMs?.(request)));
-    return Math.max(DEFAULT_TIMEOUT_MS, ...settings);
+      .map(({ connector }) => settingTimeoutMs(() => connector.rpcTimeoutMs?.(request)));
+    const known = settings.filter((setting) => typeof setting === "number");
+    return known.length === settings.length
+      ? Math.max(DEFAULT_TIMEOUT_MS, ...known)
+      : Promise.all(settings.map((setting) => Promise.resolve(setting))).then((all) =>
+          Math.max(DEFAULT_TIMEOUT_MS, ...all),
+        );
   }
 
   async #bounded(call: OwnCall, execution: Parameters<Execute>[0]): Promise<Json> {

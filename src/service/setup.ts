@@ -1,5 +1,6 @@
-import type { LoadedConnector } from "../config/connectors.ts";
+import type { LoadedConnector, ReadyConnector } from "../config/connectors.ts";
 import type { LoadedConfiguration } from "../config/load.ts";
+import type { IsolatedSource } from "../connector/isolation/port.ts";
 import type { ReportSettings } from "../pipeline/reports.ts";
 import type { LogLevel } from "../sdk/logger.ts";
 import type { DeviceSettings } from "./device-service.ts";
@@ -27,6 +28,7 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
             logLevel: logLevel === "info" ? connector.logLevel : logLevel,
             reportStrategy: connector.reportStrategy,
             enableRemoteLogging: connector.enableRemoteLogging,
+            isolated: isolatedSource(connector),
           },
         ]
       : [],
@@ -49,6 +51,11 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
     reports: reportSettings(configuration),
     latencyDebug: configuration.gateway.thingsboard.latencyDebugMode,
   };
+}
+
+/** `undefined`: it runs in the collection thread. */
+function isolatedSource({ entry, type, input }: ReadyConnector): IsolatedSource | undefined {
+  return entry.isolation === "worker" ? { origin: { kind: "builtin", type }, input } : undefined;
 }
 
 /** What the registry of devices has to know. */

@@ -143,7 +143,7 @@ describe("the time limit of a response", () => {
 
   test("one beyond what a call may usually take is told to the core", async () => {
     await using one = await start();
-    const limitOf = (method: string, params: Json = null): number | undefined =>
+    const limitOf = (method: string, params: Json = null): unknown =>
       one.running.connector.rpcTimeoutMs?.({ deviceName: "d", method, params });
     expect(limitOf("echo")).toBeUndefined();
     expect(limitOf("go")).toBeUndefined();

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "bun:test";
+import { attribution } from "../../../src/connector/attribution.ts";
 import type { ConnectorDefinition } from "../../../src/connector/registry.ts";
 import { ConnectorSupervisor } from "../../../src/connector/supervisor.ts";
 import type { Connector, ConnectorHost } from "../../../src/sdk/connector.ts";
 import { ConfigError } from "../../../src/sdk/errors.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { memoryLog } from "../../support/memory-log.ts";
+import { until } from "../../support/until.ts";
 
 const schema = {
   "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) },
@@ -19,7 +21,7 @@ async function untilAborted(signal: AbortSignal): Promise<void> {
 
 function setUp(create: () => Connector | Promise<Connector>) {
   const clock = new FakeClock();
-  const { log, messages } = memoryLog();
+  const { log, messages, records } = memoryLog();
   const events: string[] = [];
   const definition: ConnectorDefinition = {
     kind: "connector",
@@ -51,7 +53,7 @@ function setUp(create: () => Connector | Promise<Connector>) {
   });
   const stop = new AbortController();
   const done = supervisor.run(stop.signal);
-  return { clock, events, messages, supervisor, stop, done };
+  return { clock, events, messages, records, supervisor, stop, done };
 }
 
 function connector(
@@ -118,6 +120,70 @@ describe("ConnectorSupervisor", () => {
     );
     await clock.advance(30_000);
     expect(supervisor.state).toBe("failed");
+    stop.abort();
+    await clock.advance(1000);
+    await done;
+  });
+
+  test("an instance that comes after its time is disposed", async () => {
+    const late = Promise.withResolvers<Connector>();
+    const { clock, supervisor, stop, done } = setUp(() => late.promise);
+    await clock.advance(30_000);
+    const disposed = Promise.withResolvers<void>();
+    late.resolve({
+      run: untilAborted,
+      [Symbol.asyncDispose]: async () => disposed.resolve(),
+    });
+    await disposed.promise;
+    expect(supervisor.instance).toBeUndefined();
+    stop.abort();
+    await clock.advance(1000);
+    await done;
+  });
+
+  test("what a create returns that is no connector is said, and tried again", async () => {
+    const { clock, messages, records, supervisor, stop, done } = setUp(
+      () => ({ go: 1 }) as unknown as Connector,
+    );
+    await clock.advance(0);
+    expect(supervisor.state).toBe("failed");
+    expect(messages("error")).toEqual(["Connector ended and is started again"]);
+    expect(records[0]?.fields["error"]).toBe(
+      'The create of connector "line 1" has returned an object without run()',
+    );
+    stop.abort();
+    await done;
+  });
+
+  test("a dispose that throws at once costs nobody anything", async () => {
+    const { clock, supervisor, stop, done } = setUp(() => ({
+      run: () => Promise.reject(new Error("bug")),
+      [Symbol.asyncDispose]: () => {
+        throw new Error("bug in dispose");
+      },
+    }));
+    await clock.advance(0);
+    expect(supervisor.state).toBe("failed");
+    await clock.advance(1000);
+    expect(supervisor.restarts).toBe(2);
+    stop.abort();
+    await done;
+    expect(supervisor.state).toBe("stopped");
+  });
+
+  test("an error that nobody has handled aborts the instance it is charged to, which is replaced", async () => {
+    const aborted: unknown[] = [];
+    const { clock, supervisor, records, stop, done } = setUp(() =>
+      connector(async (signal) => {
+        setImmediate(() => attribution.charge(new Error("in a timer")));
+        await untilAborted(signal);
+        aborted.push(signal.reason);
+        throw signal.reason;
+      }),
+    );
+    await until("the instance to end", () => supervisor.state === "failed");
+    expect(aborted).toEqual([new Error("in a timer")]);
+    expect(records.at(-1)?.fields).toMatchObject({ error: "in a timer", pauseMs: 1000 });
     stop.abort();
     await clock.advance(1000);
     await done;

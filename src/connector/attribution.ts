@@ -1,0 +1,112 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Connector } from "#sdk/connector";
+import { errorText } from "#sdk/errors";
+import type { Logger } from "#sdk/logger";
+import { HANDLERS } from "./isolation/port.ts";
+
+/** One instance of a connector, to whom errors are charged that nobody has handled. */
+export interface Accountable {
+  readonly name: string;
+  /** The file it comes from, if it is an extension. */
+  readonly file?: string | undefined;
+  /** Ends the instance because of `error`. */
+  fail(error: unknown): void;
+}
+
+/** To whom an error was charged; `isOver`: to an instance that has ended before. */
+export interface Charge {
+  readonly name: string;
+  readonly isOver: boolean;
+}
+
+/**
+ * Knows on whose behalf code runs, through timers, events and promises, so that an error that nobody has handled costs the connector it
+ * belongs to and nobody else.
+ */
+export class Attribution {
+  readonly #scope = new AsyncLocalStorage<Accountable>();
+  readonly #running = new Set<Accountable>();
+
+  /** Runs `work` and all that comes of it on behalf of `who`. */
+  run<Result>(who: Accountable, work: () => Result): Result {
+    return this.#scope.run(who, work);
+  }
+
+  /** Errors may be charged to `who` until the result is disposed. */
+  enter(who: Accountable): Disposable {
+    this.#running.add(who);
+    return { [Symbol.dispose]: () => this.#running.delete(who) };
+  }
+
+  /** Charges an error that nobody has handled, and ends the instance. `undefined`: nobody can be found, it goes on being an error of all. */
+  charge(error: unknown): Charge | undefined {
+    // A rejected promise does not tell its scope; then the stack tells the file.
+    const who = this.#scope.getStore() ?? this.#byFile(error);
+    if (who === undefined) {
+      return undefined;
+    }
+    const isOver = !this.#running.has(who);
+    if (!isOver) {
+      who.fail(error);
+    }
+    return { name: who.name, isOver };
+  }
+
+  /** The one instance whose file is in the stack; of several that share a file nobody can tell which it was. */
+  #byFile(error: unknown): Accountable | undefined {
+    const stack = error instanceof Error ? error.stack : undefined;
+    if (stack === undefined) {
+      return undefined;
+    }
+    const found = [...this.#running].filter(
+      ({ file }) => file !== undefined && stack.includes(file),
+    );
+    return found.length === 1 ? found[0] : undefined;
+  }
+}
+
+/** The process has one: errors that nobody has handled are told to it. */
+export const attribution = new Attribution();
+
+/** The connector with every call of it made on behalf of `who`. */
+export function onBehalf(connector: Connector, who: Accountable, scopes = attribution): Connector {
+  const run = <Result>(work: () => Result): Result => scopes.run(who, work);
+  const made: Connector = {
+    run: async (signal) => await run(() => connector.run(signal)),
+    [Symbol.asyncDispose]: async () => await run(() => connector[Symbol.asyncDispose]()),
+  };
+  const handlers: Required<Omit<Connector, "run" | typeof Symbol.asyncDispose>> = {
+    handleRpc: async (request, signal) => await run(() => connector.handleRpc?.(request, signal)),
+    handleConnectorRpc: async (request, signal) =>
+      await run(() => connector.handleConnectorRpc?.(request, signal)),
+    handleAttributes: async (update, signal) =>
+      await run(() => connector.handleAttributes?.(update, signal)),
+    sharedAttributeKeys: (deviceName) => run(() => connector.sharedAttributeKeys?.(deviceName)),
+    rpcTimeoutMs: (request) => run(() => connector.rpcTimeoutMs?.(request)),
+  };
+  // One that the connector lacks is missing here too: that is an answer by itself.
+  const has = HANDLERS.filter((handler) => connector[handler] !== undefined);
+  return Object.assign(made, Object.fromEntries(has.map((name) => [name, handlers[name]])));
+}
+
+/**
+ * Deals with an error that nobody has handled: charges it to its connector and says so. Returns whether that was possible.
+ * An interval that was left behind throws again and again: `rareLog` limits what is said.
+ */
+export function chargeStray(error: unknown, log: Logger, rareLog: Logger): boolean {
+  const charge = attribution.charge(error);
+  if (charge === undefined) {
+    return false;
+  }
+  const fields = {
+    connector: charge.name,
+    error: errorText(error),
+    ...(error instanceof Error ? { stack: error.stack } : {}),
+  };
+  if (charge.isOver) {
+    rareLog.warn("A connector that has ended has left something behind that fails", fields);
+  } else {
+    log.error("A connector has not handled an error", fields);
+  }
+  return true;
+}
