@@ -62,12 +62,14 @@ export {
   type EpochMs,
   epochMs,
   Float,
+  isJsonObject,
   type Json,
   type ReportStrategy,
   type RpcRequest,
   type TelemetryEntry,
   type Values,
 } from "../sdk/model.ts";
+export { Outbox, type OutboxHost } from "../sdk/outbox.ts";
 export { Pending, type Waiting } from "../sdk/pending.ts";
 export { compilePythonRegex } from "../sdk/python-regex.ts";
 export { reportStrategy, type StrategyConfig, toReportStrategy } from "../sdk/report-strategy.ts";
@@ -75,3 +77,4 @@ export { defineRpc, type RpcSpec } from "../sdk/rpc.ts";
 export { Schedule } from "../sdk/schedule.ts";
 export type { Output, StandardResult, StandardSchema, Tag } from "../sdk/standard-schema.ts";
 export { type Link, supervise } from "../sdk/supervise.ts";
+export { openSerialPort, type SerialPort, type SerialPortOptions } from "./serial-port.ts";

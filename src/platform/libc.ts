@@ -1,4 +1,4 @@
-import { dlopen, FFIType, ptr, read } from "bun:ffi";
+import { dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
 
 /** Names of the C library: glibc, then musl as Alpine names it on both processors. */
 const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1", "libc.so"];
@@ -18,6 +18,8 @@ const SYMBOLS = {
 export interface Libc {
   /** Returns 0, or the number of the error. `argument` is read and written by the kernel. */
   ioctl(fd: number, request: number, argument: Uint8Array): number;
+  /** The same for a request whose argument is a number. */
+  ioctlNumber(fd: number, request: number, argument: number): number;
   /** Returns the descriptor, or the number of the error below zero. */
   socket(family: number, type: number, protocol: number): number;
   /** Returns 0, or the number of the error. */
@@ -53,6 +55,10 @@ function load(): Libc {
       };
       return {
         ioctl: (fd, request, argument) => outcome(symbols.ioctl(fd, request, ptr(argument))),
+        ioctlNumber: (fd, request, argument) =>
+          // Nothing is behind this "pointer": the kernel takes it for the number it is.
+          // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
+          outcome(symbols.ioctl(fd, request, argument as Pointer)),
         socket: (family, type, protocol) => {
           const fd = symbols.socket(family, type, protocol);
           return fd >= 0 ? fd : -outcome(fd);

@@ -24,6 +24,8 @@ export interface SerialPortOptions extends LineSettings {
 const MAX_UNSENT = 65_536;
 /** How long to wait before a full output buffer is tried again. */
 const RETRY_MS = 5;
+/** The argument of TCFLSH that means input (asm-generic/termbits-common.h). */
+const TCIFLUSH = 0;
 
 /**
  * Opens a serial port for this process alone. Any speed the driver takes is allowed; a driver that cannot do parity or data bits
@@ -114,6 +116,9 @@ export class SerialPort implements AsyncDisposable {
   readonly #reader: ByteReader;
   readonly #reading: Promise<void>;
   #unsent = new Uint8Array(0);
+  /** Resolved, and made anew, each time there is less to wait for. */
+  #sent = Promise.withResolvers<void>();
+  #isLost = false;
   #retry: Disposable | undefined;
   #isOpen = true;
 
@@ -132,6 +137,18 @@ export class SerialPort implements AsyncDisposable {
   /** Resolves with the cause when the device is gone; never by dispose. */
   get closed(): Promise<TransientError> {
     return this.#closed.promise;
+  }
+
+  /** Resolves when the driver has taken all that was written, and when the port is closed. */
+  async drained(): Promise<void> {
+    while (this.#isOpen && !this.#isLost && this.#unsent.length > 0) {
+      await this.#sent.promise;
+    }
+  }
+
+  /** Drops what has arrived in the driver and was not read. */
+  discardInput(): void {
+    libc().ioctlNumber(this.#fd, REQUESTS.TCFLSH, TCIFLUSH);
   }
 
   /** Sends in order. What the line is too slow for is kept, up to 64 KiB; more is the end of the connection. */
@@ -156,6 +173,7 @@ export class SerialPort implements AsyncDisposable {
     }
     this.#isOpen = false;
     this.#retry?.[Symbol.dispose]();
+    this.#sent.resolve();
     await this.#reader.cancel().catch(() => undefined);
     await this.#reading;
     this.#close();
@@ -168,6 +186,8 @@ export class SerialPort implements AsyncDisposable {
       while (this.#unsent.length > 0) {
         this.#unsent = this.#unsent.slice(writeSync(this.#fd, this.#unsent));
       }
+      this.#sent.resolve();
+      this.#sent = Promise.withResolvers<void>();
     } catch (error) {
       if (codeOf(error) !== "EAGAIN") {
         this.#fail(error);
@@ -196,7 +216,9 @@ export class SerialPort implements AsyncDisposable {
   #fail(cause: unknown): void {
     if (this.#isOpen) {
       const options = cause === undefined ? {} : { cause };
+      this.#isLost = true;
       this.#closed.resolve(new TransientError(`Serial port ${this.#path} is gone`, options));
+      this.#sent.resolve();
     }
   }
 

@@ -7,6 +7,8 @@ export interface LineSettings {
   readonly stopBits: number;
   /** The line's RTS and CTS say who may send. */
   readonly hardwareFlow?: boolean;
+  /** XON and XOFF in the data say who may send; for text only. */
+  readonly softwareFlow?: boolean;
 }
 
 /** Requests of `ioctl` for terminals; the same numbers on x64 and arm64 (asm-generic/ioctls.h). */
@@ -45,10 +47,18 @@ const CLOCAL = 0x800;
 const CMSPAR = 0x4000_0000;
 const CRTSCTS = 0x8000_0000;
 const INPCK = 0x10;
+const IXON = 0x400;
+const IXOFF = 0x1000;
 /** Places in the structure: the four flag words, then the control characters, then the two speeds. */
 const C_CFLAG = 8;
-const VTIME = 17 + 5;
-const VMIN = 17 + 6;
+const CC = 17;
+const VTIME = CC + 5;
+const VMIN = CC + 6;
+const VSTART = CC + 8;
+const VSTOP = CC + 9;
+/** DC1 and DC3. */
+const XON = 0x11;
+const XOFF = 0x13;
 const C_ISPEED = 36;
 const C_OSPEED = 40;
 
@@ -62,10 +72,13 @@ export function termios(settings: LineSettings): Uint8Array {
   const bytes = new Uint8Array(TERMIOS_SIZE);
   const view = new DataView(bytes.buffer);
   const speed = SPEEDS.get(settings.baudRate) ?? BOTHER;
-  view.setUint32(0, settings.parity === "N" ? 0 : INPCK, true);
+  const flow = settings.softwareFlow === true ? IXON | IXOFF : 0;
+  view.setUint32(0, (settings.parity === "N" ? 0 : INPCK) | flow, true);
   view.setUint32(C_CFLAG, (speed | CREAD | CLOCAL | formatBits(settings)) >>> 0, true);
   bytes[VMIN] = 1;
   bytes[VTIME] = 0;
+  bytes[VSTART] = XON;
+  bytes[VSTOP] = XOFF;
   view.setUint32(C_ISPEED, settings.baudRate, true);
   view.setUint32(C_OSPEED, settings.baudRate, true);
   return bytes;
