@@ -1,6 +1,6 @@
 import type { ConnectorHost, Metrics } from "#sdk/connector";
-import type { ConverterContext, UplinkConverter } from "#sdk/converter";
-import { ConfigError, DataError, errorText } from "#sdk/errors";
+import type { ConverterContext, DownlinkConverter, UplinkConverter } from "#sdk/converter";
+import { ConfigError, DataError, errorText, RpcError } from "#sdk/errors";
 import { decodePayload } from "#sdk/json-reader";
 import type { Logger } from "#sdk/logger";
 import { type DeviceData, epochMs } from "#sdk/model";
@@ -8,11 +8,20 @@ import { nearest } from "#sdk/nearest";
 import { recordProblem } from "#sdk/record-shape";
 import type { StandardSchema } from "#sdk/standard-schema";
 import type { ConverterWatch } from "./converter-watch.ts";
-import { type UplinkDefinition, uplinkConverters } from "./registry.ts";
+import {
+  type DownlinkDefinition,
+  downlinkConverters,
+  type UplinkDefinition,
+  uplinkConverters,
+} from "./registry.ts";
 
 /** The converters of one type of connector, by name. */
 export type UplinkTable = Readonly<
   Record<string, () => Promise<{ readonly default: UplinkDefinition }>>
+>;
+/** The same for what goes down. */
+export type DownlinkTable = Readonly<
+  Record<string, () => Promise<{ readonly default: DownlinkDefinition }>>
 >;
 
 /** Whom the converters are for, and where they report. */
@@ -26,6 +35,7 @@ export interface ConverterOptions {
   readonly watch?: Pick<ConverterWatch, "run"> | undefined;
   /** Default: the ones inside the program. */
   readonly uplinks?: UplinkTable;
+  readonly downlinks?: DownlinkTable;
 }
 
 const UNWATCHED: Pick<ConverterWatch, "run"> = { run: (_converter, work) => work() };
@@ -37,6 +47,7 @@ const SAMPLE_BYTES = 1024;
 export function createConverters(options: ConverterOptions): ConnectorHost["converters"] {
   const { connector } = options;
   const uplinks = options.uplinks ?? uplinkConverters[connector.type] ?? {};
+  const downlinks = options.downlinks ?? downlinkConverters[connector.type] ?? {};
   return {
     uplink: async (name, config) => {
       const load = Object.hasOwn(uplinks, name) ? uplinks[name] : undefined;
@@ -46,8 +57,14 @@ export function createConverters(options: ConverterOptions): ConnectorHost["conv
       const { default: definition } = await load();
       return createUplink(definition, config, options);
     },
-    downlink: async (name) =>
-      await Promise.reject(notFound(connector, { kind: "downlink", name, known: [] })),
+    downlink: async (name, config) => {
+      const load = Object.hasOwn(downlinks, name) ? downlinks[name] : undefined;
+      if (load === undefined) {
+        throw notFound(connector, { kind: "downlink", name, known: Object.keys(downlinks) });
+      }
+      const { default: definition } = await load();
+      return createDownlink(definition, config, options);
+    },
   };
 }
 
@@ -56,18 +73,7 @@ function createUplink<Raw>(
   config: unknown,
   options: ConverterOptions,
 ): UplinkConverter<Raw> {
-  const { connector, log } = options;
-  const checked = checkConfig(definition, config, connector.name);
-  const create = (): ReturnType<UplinkDefinition["create"]> => {
-    try {
-      return definition.create(checked, { log, connector });
-    } catch (error) {
-      throw new ConfigError(connector.name, [
-        { path: "converter", message: `${definition.name}: ${errorText(error)}` },
-      ]);
-    }
-  };
-  const convert = create();
+  const convert = create(definition, config, options);
   const { watch = UNWATCHED } = options;
   return (raw) => {
     const call = new Call(definition.name, options);
@@ -87,6 +93,71 @@ function createUplink<Raw>(
       return call.failed(error, raw);
     }
   };
+}
+
+/**
+ * What a downlink converter gives goes on the wire; what it throws is the answer to the call, or the reason why an attribute
+ * is not sent, as a DataError that names the converter.
+ */
+function createDownlink<Entry>(
+  definition: DownlinkDefinition,
+  config: unknown,
+  options: ConverterOptions,
+): DownlinkConverter<Entry> {
+  const convert = create(definition, config, options);
+  const { watch = UNWATCHED } = options;
+  return (request) => {
+    // A converter takes the entries of connectors of its type; the two meet by name.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
+    const work = (): unknown => convert(request as never);
+    const result = called(definition.name, () => watch.run(definition.name, work));
+    if (result === null || typeof result === "string" || result instanceof Uint8Array) {
+      return result;
+    }
+    if (result instanceof Promise) {
+      // Nobody waits for it, and its failure must not end the process.
+      result.catch(() => undefined);
+      throw new DataError(`${definition.name}: a converter must not be asynchronous`);
+    }
+    throw new DataError(
+      `${definition.name}: it must return bytes, a text or null, not ${describe(result)}`,
+    );
+  };
+}
+
+function called(name: string, convert: () => unknown): unknown {
+  try {
+    return convert();
+  } catch (error) {
+    if (error instanceof DataError || error instanceof RpcError) {
+      throw error;
+    }
+    throw new DataError(`${name}: ${errorText(error)}`, { cause: error });
+  }
+}
+
+function describe(value: unknown): string {
+  return value === undefined ? "nothing" : Array.isArray(value) ? "a list" : `a ${typeof value}`;
+}
+
+/** Checks the configuration of a converter and creates it. @throws ConfigError */
+function create<Convert>(
+  definition: {
+    readonly name: string;
+    readonly schema: StandardSchema;
+    create(config: unknown, context: ConverterContext): Convert;
+  },
+  config: unknown,
+  { connector, log }: ConverterOptions,
+): Convert {
+  const checked = checkConfig(definition, config, connector.name);
+  try {
+    return definition.create(checked, { log, connector });
+  } catch (error) {
+    throw new ConfigError(connector.name, [
+      { path: "converter", message: `${definition.name}: ${errorText(error)}` },
+    ]);
+  }
 }
 
 /** One call of a converter: what it gave, what it left out, and the account of both. */
@@ -142,8 +213,12 @@ class Call {
   }
 }
 
-function checkConfig(definition: UplinkDefinition, config: unknown, file: string): unknown {
-  const schema: StandardSchema = definition.schema;
+function checkConfig(
+  definition: { readonly name: string; readonly schema: StandardSchema },
+  config: unknown,
+  file: string,
+): unknown {
+  const { schema } = definition;
   const result = schema["~standard"].validate(config);
   if (result instanceof Promise) {
     throw new ConfigError(file, [

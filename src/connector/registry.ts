@@ -1,5 +1,5 @@
 import type { ConnectorSpec } from "#sdk/connector";
-import type { UplinkSpec } from "#sdk/converter";
+import type { DownlinkSpec, UplinkSpec } from "#sdk/converter";
 import type { StandardSchema, Tag } from "#sdk/standard-schema";
 
 /** A connector definition of any configuration schema. */
@@ -16,6 +16,7 @@ export const connectorTypes: Readonly<
   modbus: () => import("../../connectors/modbus/connector.ts"),
   mqtt: () => import("../../connectors/mqtt/connector.ts"),
   opcua: () => import("../../connectors/opcua/connector.ts"),
+  serial: () => import("../../connectors/custom/custom-serial-connector.ts"),
 };
 
 /** An uplink converter of any configuration schema and any input. */
@@ -29,5 +30,20 @@ export const uplinkConverters: Readonly<
   mqtt: {
     CustomMqttUplinkConverter: () =>
       import("../../connectors/custom/custom-mqtt-uplink-converter.ts"),
+  },
+  serial: {
+    SerialUplinkConverter: () => import("../../connectors/custom/serial-uplink-converter.ts"),
+  },
+};
+
+/** A downlink converter of any configuration schema and any entry. */
+export type DownlinkDefinition = DownlinkSpec<StandardSchema, never> & Tag<"downlink">;
+
+/** The downlink converters inside the program, in the same way. */
+export const downlinkConverters: Readonly<
+  Record<string, Readonly<Record<string, () => Promise<{ readonly default: DownlinkDefinition }>>>>
+> = {
+  serial: {
+    SerialDownlinkConverter: () => import("../../connectors/custom/serial-downlink-converter.ts"),
   },
 };

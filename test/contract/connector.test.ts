@@ -13,7 +13,10 @@ import { until } from "../support/until.ts";
 const STOP_MS = 1000;
 const DISPOSE_MS = 5000;
 
-/** A configuration that leads to a TCP port, by type. A type without one fails the suite. */
+/** Types whose devices cannot be reached over TCP. */
+const WITHOUT_TCP: ReadonlySet<string> = new Set(["serial"]);
+
+/** A configuration that leads to a TCP port, or to a device that is not there, by type. A type without one fails the suite. */
 const CONFIGS: Readonly<Record<string, (port: number) => Json>> = {
   ble: (port) => ({
     name: "contract",
@@ -74,6 +77,10 @@ const CONFIGS: Readonly<Record<string, (port: number) => Json>> = {
         timeseries: [{ key: "n", value: "${n}" }],
       },
     ],
+  }),
+  serial: (port) => ({
+    name: "contract",
+    devices: [{ deviceName: "A", port: `/dev/tbgw-absent-${port}`, telemetry: [{ key: "n" }] }],
   }),
 };
 
@@ -149,7 +156,7 @@ async function runAndAbort(
   port: number,
   reached: (host: TestHost) => boolean,
 ): Promise<TestHost> {
-  const host = new TestHost();
+  const host = new TestHost({ type });
   const connector = await create(type, port, host);
   const stop = new AbortController();
   const run = connector.run(stop.signal);
@@ -163,7 +170,7 @@ async function runAndAbort(
 
 describe.each(Object.keys(connectorTypes))("connectors of type %s", (type) => {
   test("dispose works before run, and twice", async () => {
-    await using host = new TestHost();
+    await using host = new TestHost({ type });
     const connector = await create(type, await freePort(), host);
     await connector[Symbol.asyncDispose]();
     await connector[Symbol.asyncDispose]();
@@ -171,7 +178,7 @@ describe.each(Object.keys(connectorTypes))("connectors of type %s", (type) => {
 
   test("create opens nothing", async () => {
     await using peer = await Peer.listen(() => undefined);
-    await using host = new TestHost();
+    await using host = new TestHost({ type });
     const connector = await create(type, peer.port, host);
     await connector[Symbol.asyncDispose]();
     expect(peer.connections).toBe(0);
@@ -188,45 +195,50 @@ describe.each(Object.keys(connectorTypes))("connectors of type %s", (type) => {
     expect(host.accepted).toEqual([]);
   });
 
-  test("a silent peer does not hold up the stop, and its connection is closed", async () => {
-    await using peer = await Peer.listen(() => undefined);
-    await using _host = await runAndAbort(type, peer.port, () => peer.connections > 0);
-    await until("the connection is closed", () => peer.open === 0);
-  });
-
-  test("a peer that resets each connection is tried again, not in a busy loop", async () => {
-    await using peer = await Peer.listen((socket) => socket.resetAndDestroy());
-    const startMs = systemClock.monotonicMs();
-    await using _host = await runAndAbort(type, peer.port, () => peer.connections >= 2);
-    expect(systemClock.monotonicMs() - startMs).toBeGreaterThan(800);
-    expect(peer.connections).toBeLessThan(5);
-  });
-
-  test("a peer that talks rubbish harms nothing", async () => {
-    const rubbish = Buffer.from(
-      Array.from({ length: 4096 }, (_, index) => (index * 151 + 7) % 256),
-    );
-    await using peer = await Peer.listen((socket) => {
-      socket.write(rubbish);
-    });
-    await using host = await runAndAbort(type, peer.port, () => peer.connections >= 2);
-    expect(host.accepted).toEqual([]);
-    await until("the connections are closed", () => peer.open === 0);
-  });
-
-  test("a second instance works after the first", async () => {
-    await using peer = await Peer.listen(() => undefined);
-    await using _first = await runAndAbort(type, peer.port, () => peer.connections === 1);
-    await using _second = await runAndAbort(type, peer.port, () => peer.connections === 2);
-    await until("nothing is left open", () => peer.open === 0);
-  });
-
   test("a signal that has aborted already ends run at once", async () => {
     await using peer = await Peer.listen(() => undefined);
-    await using host = new TestHost();
+    await using host = new TestHost({ type });
     const connector = await create(type, peer.port, host);
     expect(await lasts(connector.run(AbortSignal.abort(new Error("stop"))))).toBeLessThan(STOP_MS);
     await connector[Symbol.asyncDispose]();
     expect(peer.open).toBe(0);
   });
 });
+
+describe.each(Object.keys(connectorTypes).filter((type) => !WITHOUT_TCP.has(type)))(
+  "connectors of type %s with a peer",
+  (type) => {
+    test("a silent peer does not hold up the stop, and its connection is closed", async () => {
+      await using peer = await Peer.listen(() => undefined);
+      await using _host = await runAndAbort(type, peer.port, () => peer.connections > 0);
+      await until("the connection is closed", () => peer.open === 0);
+    });
+
+    test("a peer that resets each connection is tried again, not in a busy loop", async () => {
+      await using peer = await Peer.listen((socket) => socket.resetAndDestroy());
+      const startMs = systemClock.monotonicMs();
+      await using _host = await runAndAbort(type, peer.port, () => peer.connections >= 2);
+      expect(systemClock.monotonicMs() - startMs).toBeGreaterThan(800);
+      expect(peer.connections).toBeLessThan(5);
+    });
+
+    test("a peer that talks rubbish harms nothing", async () => {
+      const rubbish = Buffer.from(
+        Array.from({ length: 4096 }, (_, index) => (index * 151 + 7) % 256),
+      );
+      await using peer = await Peer.listen((socket) => {
+        socket.write(rubbish);
+      });
+      await using host = await runAndAbort(type, peer.port, () => peer.connections >= 2);
+      expect(host.accepted).toEqual([]);
+      await until("the connections are closed", () => peer.open === 0);
+    });
+
+    test("a second instance works after the first", async () => {
+      await using peer = await Peer.listen(() => undefined);
+      await using _first = await runAndAbort(type, peer.port, () => peer.connections === 1);
+      await using _second = await runAndAbort(type, peer.port, () => peer.connections === 2);
+      await until("nothing is left open", () => peer.open === 0);
+    });
+  },
+);

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createConverters } from "../../src/connector/converters.ts";
+import { createConverters, type DownlinkTable } from "../../src/connector/converters.ts";
 import { type Clock, systemClock } from "../../src/sdk/clock.ts";
 import type { AcceptResult, ConnectorHost } from "../../src/sdk/connector.ts";
 import { encodeJson } from "../../src/sdk/encode.ts";
@@ -47,7 +47,14 @@ export class TestHost implements AsyncDisposable {
   #dir: string | undefined;
 
   constructor(
-    options: { readonly clock?: Clock; readonly id?: string; readonly name?: string } = {},
+    options: {
+      readonly clock?: Clock;
+      readonly id?: string;
+      readonly name?: string;
+      readonly type?: string;
+      /** Default: the ones inside the program. */
+      readonly downlinks?: DownlinkTable;
+    } = {},
   ) {
     const makeDir = (): string => {
       this.#dir ??= mkdtempSync(join(tmpdir(), "tbgw-host-"));
@@ -57,6 +64,8 @@ export class TestHost implements AsyncDisposable {
       clock = systemClock,
       id = "0f8fad5b-d9cb-469f-a165-70867728950e",
       name = "Test connector",
+      type = "mqtt",
+      downlinks,
     } = options;
     const log = this.#logger();
     const metrics: ConnectorHost["metrics"] = {
@@ -66,7 +75,7 @@ export class TestHost implements AsyncDisposable {
     this.host = {
       id,
       name,
-      type: "mqtt",
+      type,
       get dataDir(): string {
         return makeDir();
       },
@@ -101,10 +110,11 @@ export class TestHost implements AsyncDisposable {
       },
       platform: { connected: true, onChange: () => ({ [Symbol.dispose]: () => undefined }) },
       converters: createConverters({
-        connector: { id, name, type: "mqtt" },
+        connector: { id, name, type },
         log,
         rareLog: rateLimited(log, clock),
         metrics,
+        ...(downlinks === undefined ? {} : { downlinks }),
       }),
       setStatus: (status, detail) => {
         this.statuses.push({ status, detail });
