@@ -16,6 +16,8 @@ import { offerService } from "./init/service-step.ts";
 import { runWizard } from "./init/wizard.ts";
 import { print } from "./print.ts";
 
+const TITLE = "tbgw init: nothing is written before the last question; Ctrl-C ends it at any time";
+
 /** `tbgw init` */
 export const initCommand = defineCommand({
   meta: {
@@ -47,7 +49,7 @@ function flagsOf(args: Readonly<Record<string, unknown>>): Flags {
 async function init(flags: Flags): Promise<number> {
   const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
   const terminal = isTerminal
-    ? (await import("./init/clack-terminal.ts")).clackTerminal()
+    ? (await import("./init/clack-terminal.ts")).clackTerminal(TITLE)
     : undefined;
   const say = (tone: Tone, text: string): void =>
     terminal === undefined ? plainSay(tone, text) : terminal.say(tone, text);

@@ -21,6 +21,8 @@ export type TrialResult =
       readonly protocol: "5" | "3.1.1";
       /** "unknown": the server is too old to tell, or the credentials do not exist yet. */
       readonly isGateway: true | "unknown";
+      /** Another client came with the same credentials meanwhile: the gateway itself, which runs already. */
+      readonly isShared: boolean;
     }
   | {
       readonly ok: false;
@@ -40,6 +42,8 @@ export interface TrialHost {
   readonly lookup?: Lookup;
 }
 
+/** MQTT 5 §2.4. */
+const SESSION_TAKEN_OVER = 0x8e;
 /** Longest wait for each of the first answers: a person looks at the screen. */
 const ANSWER_WAIT_MS = 5000;
 /** A device that no platform has: saying good-bye to it is acknowledged to a gateway and changes nothing. */
@@ -119,6 +123,11 @@ async function tryEndpoint(
     signal.throwIfAborted();
     return failed("connect", error);
   }
+  const welcome = {
+    ok: true,
+    host: `${endpoint.host}:${endpoint.port}`,
+    protocol: link.version === 5 ? "5" : "3.1.1",
+  } as const;
   try {
     connection.attach(link, attempt.settings.keepAliveSeconds);
     const isGateway = attempt.isGuest || (await greet(connection, attempt.host.clock, signal));
@@ -126,19 +135,24 @@ async function tryEndpoint(
       const step = "messages" as const;
       return { ok: false, step, state: "not-a-gateway", message: NOT_A_GATEWAY };
     }
-    return {
-      ok: true,
-      host: `${endpoint.host}:${endpoint.port}`,
-      protocol: link.version === 5 ? "5" : "3.1.1",
-      isGateway: isGateway && !attempt.isGuest ? true : "unknown",
-    };
+    const isKnown = isGateway && !attempt.isGuest;
+    return { ...welcome, isGateway: isKnown ? true : "unknown", isShared: false };
   } catch (error) {
     signal.throwIfAborted();
-    return failed("messages", error);
+    // The credentials are good, and what came after them was for another connection.
+    return (await isTakenOver(connection))
+      ? { ...welcome, isGateway: "unknown", isShared: true }
+      : failed("messages", error);
   } finally {
     await link.disconnect();
     connection.outstanding[Symbol.dispose]();
   }
+}
+
+/** Whether the platform ended the connection because of another one of the same device. */
+async function isTakenOver(connection: Connection): Promise<boolean> {
+  const end = await Promise.race([connection.ended, undefined]);
+  return end?.code === SESSION_TAKEN_OVER;
 }
 
 /** The first messages of a session; resolves with whether one that only a gateway may send is acknowledged. @throws TransientError */

@@ -2,6 +2,7 @@ import {
   CANCEL_SYMBOL,
   cancel,
   confirm,
+  intro,
   log,
   multiselect,
   type Option,
@@ -11,8 +12,9 @@ import {
 } from "@clack/prompts";
 import { Cancelled, type Choice, type Terminal } from "./interview.ts";
 
-/** Asks in the terminal of the process. Loaded by a person's `tbgw init` alone. */
-export function clackTerminal(): Terminal {
+/** Asks in the terminal of the process, after a line that says what this is. Loaded by a person's `tbgw init` alone. */
+export function clackTerminal(title: string): Terminal {
+  intro(title);
   return {
     text: async ({ message, fallback, example, check }) =>
       answered(
@@ -56,7 +58,7 @@ export function clackTerminal(): Terminal {
 
 const SAID = {
   step: (words: string) => log.step(words),
-  info: (words: string) => log.message(words),
+  info: (words: string) => log.message(words, { spacing: 0 }),
   good: (words: string) => log.success(words),
   warn: (words: string) => log.warn(words),
   bad: (words: string) => log.error(words),

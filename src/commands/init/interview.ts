@@ -134,6 +134,16 @@ export class Interview {
     }
   }
 
+  /** These are not asked again: they stay as they were answered. */
+  keep(...flags: readonly string[]): void {
+    for (const flag of flags) {
+      const before = this.#earlier.get(flag);
+      if (before !== undefined && !this.#flags.has(flag)) {
+        this.#flags.set(flag, before);
+      }
+    }
+  }
+
   /** Answers of an earlier configuration, as defaults; empty ones count for nothing. `secrets` are not shown. */
   suggest(
     answers: Readonly<Record<string, string>>,
@@ -243,9 +253,11 @@ export class Interview {
     }
     const before = this.#earlier.get(question.flag);
     const fallback = before === undefined ? question.fallback : before === "true";
-    return await this.#answer(question, fallback, (terminal) =>
+    const answer = await this.#answer(question, fallback, (terminal) =>
       terminal.confirm({ ...question, fallback }),
     );
+    this.#earlier.set(question.flag, String(answer));
+    return answer;
   }
 
   async #answer<Answer>(

@@ -8,12 +8,11 @@ import { parseHosts } from "../../config/session.ts";
 import type { Check, Interview } from "./interview.ts";
 import type { CredentialAnswers, PlatformAnswers } from "./platform-json.ts";
 
-/** Every option that is about the platform. */
-export const PLATFORM_FLAGS = [
-  "host",
-  "port",
-  "tls",
-  "ca",
+/** The options about where the platform is. */
+export const PLACE_FLAGS = ["host", "port", "tls", "ca"] as const;
+
+/** The options about who the gateway is there. */
+export const CREDENTIAL_FLAGS = [
   "credentials",
   "token",
   "token-file",
@@ -29,6 +28,9 @@ export const PLATFORM_FLAGS = [
   "provision-type",
   "device-name",
 ] as const;
+
+/** Every option that is about the platform. */
+export const PLATFORM_FLAGS = [...PLACE_FLAGS, ...CREDENTIAL_FLAGS] as const;
 
 /** Where the platform is and who the gateway is there. A file is made absolute against `cwd`. */
 export async function askPlatform(interview: Interview, cwd: string): Promise<PlatformAnswers> {

@@ -70,22 +70,29 @@ export async function askStorage(interview: Interview, dataDir: string): Promise
     return { type: "memory", max_records_count: 100_000 };
   }
   const days = await askDays(interview);
+  interview.say("info", horizonLine(usual, days));
   const size = await interview.text({
     flag: "storage-size",
-    message: `How much of the disk may it take? ${sizeText(usual)} last for ${horizonText(usual, days)}`,
+    message: "How much of the disk may it take?",
     fallback: sizeText(usual).replace(" ", ""),
     check: (text) => sizeProblem(text, usable),
   });
   const maxBytes = Math.min(usable, parseSize(size) ?? usual);
-  interview.say(
-    "info",
-    `Without the platform ${sizeText(maxBytes)} last for ${horizonText(maxBytes, days)}; then the oldest values go.`,
-  );
+  if (sizeText(maxBytes) !== sizeText(usual)) {
+    interview.say("info", horizonLine(maxBytes, days));
+  }
   return {
     maxBytes,
     ttlDays: days,
     ...(kind === "relaxed" ? { durability: "relaxed" } : {}),
   };
+}
+
+function horizonLine(bytes: number, days: number): string {
+  return [
+    `While the platform is away, ${sizeText(bytes)} last for this long; then the oldest values go:`,
+    `  ${horizonText(bytes, days)}`,
+  ].join("\n");
 }
 
 async function askDays(interview: Interview): Promise<number> {

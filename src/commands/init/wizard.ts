@@ -9,6 +9,7 @@ import { MAIN_FILES } from "../../config/directories.ts";
 import { type LoadedConfiguration, loadConfiguration } from "../../config/load.ts";
 import { readDocument } from "../../config/text-file.ts";
 import type { connectorTypes } from "../../connector/registry.ts";
+import type { TrialResult } from "../../thingsboard/trial.ts";
 import { UsageError } from "../flags.ts";
 import { askConnectors } from "./connector-questions.ts";
 import {
@@ -22,8 +23,13 @@ import {
 import { earlierAnswers } from "./earlier-answers.ts";
 import { importFolder } from "./import-folder.ts";
 import { Cancelled, type Interview } from "./interview.ts";
-import { platformJson, trialAdvice } from "./platform-json.ts";
-import { askPlatform, PLATFORM_FLAGS } from "./platform-questions.ts";
+import { type PlatformAnswers, platformJson, trialAdvice } from "./platform-json.ts";
+import {
+  askPlatform,
+  CREDENTIAL_FLAGS,
+  PLACE_FLAGS,
+  PLATFORM_FLAGS,
+} from "./platform-questions.ts";
 import { tryPlatform } from "./platform-trial.ts";
 import { lookAt } from "./probing.ts";
 import { rehearse, type SavedFile, save } from "./save.ts";
@@ -51,6 +57,8 @@ export interface WizardResult {
   /** What there is and where, for a person. */
   readonly text: string;
 }
+
+type TrialSuccess = TrialResult & { readonly ok: true };
 
 /** Where the questions start. */
 interface Start {
@@ -186,66 +194,94 @@ async function platformStep(before: Draft, host: WizardHost, signal: AbortSignal
   while (true) {
     const answers = await askPlatform(interview, host.cwd);
     const draft = withPlatform(before, platformJson(answers));
-    if (interview.flag("test") === false) {
-      return draft;
-    }
-    const outcome = await tryDraft(draft, host, answers, signal);
-    if (outcome === "accepted") {
-      return draft;
-    }
-    if (!interview.hasPerson) {
-      throw new TransientError(`${outcome}\nNothing was written. --no-test leaves this test out.`);
-    }
-    interview.say("bad", outcome);
-    const next = await interview.choose({
-      flag: "after-test",
-      message: "What next?",
-      fallback: "change",
-      choices: [
-        { value: "change", label: "Change the answers" },
-        { value: "retry", label: "Try once more" },
-        { value: "anyway", label: "Go on: the platform will be there later" },
-      ],
-    });
-    if (next === "anyway") {
-      return draft;
-    }
-    if (next === "change") {
-      interview.askAgain(...PLATFORM_FLAGS);
-    } else if ((await tryDraft(draft, host, answers, signal)) === "accepted") {
+    if (interview.flag("test") === false || (await isAccepted(draft, host, answers, signal))) {
       return draft;
     }
   }
 }
 
-/** Connects to the platform of a draft; "accepted", or what is wrong and what helps. */
+/** Connects until the person is content with the outcome; false: the answers are to be changed. */
+async function isAccepted(
+  draft: Draft,
+  host: WizardHost,
+  answers: PlatformAnswers,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { interview } = host;
+  while (true) {
+    const failure = await tryDraft(draft, host, answers, signal);
+    if (failure === undefined) {
+      return true;
+    }
+    if (!interview.hasPerson && interview.flag("after-test") !== "anyway") {
+      const { text } = failure;
+      throw new TransientError(`${text}\nNothing was written. --no-test leaves this test out.`);
+    }
+    interview.say("bad", failure.text);
+    const isRefused = failure.state === "refused";
+    const next = await interview.choose({
+      flag: "after-test",
+      message: "What next?",
+      fallback: isRefused ? "credentials" : "change",
+      choices: [
+        ...(isRefused ? [{ value: "credentials", label: "Change the credentials" }] : []),
+        { value: "change", label: "Change the answers" },
+        { value: "retry", label: "Try once more" },
+        { value: "anyway", label: "Go on: the platform will be there later" },
+      ],
+    });
+    interview.askAgain("after-test");
+    if (next === "anyway") {
+      return true;
+    }
+    if (next !== "retry") {
+      interview.askAgain(...(next === "credentials" ? CREDENTIAL_FLAGS : PLATFORM_FLAGS));
+      interview.keep(...(next === "credentials" ? PLACE_FLAGS : []));
+      return false;
+    }
+  }
+}
+
+/** Connects to the platform of a draft; resolves with what is wrong and what helps, if anything is. */
 async function tryDraft(
   draft: Draft,
   host: WizardHost,
-  place: { readonly host: string; readonly port: number; readonly tls: boolean },
+  place: PlatformAnswers,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<{ readonly text: string; readonly state: string } | undefined> {
   const { interview } = host;
   using rehearsal = rehearse(host.configDir, allFiles(draft));
   const loaded = await load(host, rehearsal.dir);
   if (loaded.fatal) {
-    return loaded.issues.map(({ path, message }) => `${path}: ${message}`).join("\n");
+    const text = loaded.issues.map(({ path, message }) => `${path}: ${message}`).join("\n");
+    return { text, state: "down" };
   }
   interview.say("step", `Connecting to ${place.host}:${place.port} …`);
   const result = await tryPlatform(loaded, host, signal);
   if (result.ok) {
-    const version = result.protocol === "5" ? "MQTT 5" : "MQTT 3.1.1";
-    const isAsked = loaded.provisioning !== undefined;
-    const more = isAsked
-      ? "; it is asked for credentials when the gateway starts"
-      : result.isGateway === true
-        ? ", and takes this device for a gateway"
-        : "";
-    interview.say("good", `The platform answers (${result.host}, ${version})${more}.`);
-    return "accepted";
+    interview.say("good", `${answerText(result)}${roleText(result, loaded)}.`);
+    return undefined;
   }
+  const { message, state } = result;
   const advice = trialAdvice(result, place);
-  return advice === "" ? result.message : `${result.message}\n${advice}`;
+  return { text: advice === "" ? message : `${message}\n${advice}`, state };
+}
+
+function answerText({ host, protocol }: TrialSuccess): string {
+  return `The platform answers (${host}, ${protocol === "5" ? "MQTT 5" : "MQTT 3.1.1"})`;
+}
+
+function roleText(
+  { isGateway, isShared }: TrialSuccess,
+  { provisioning }: LoadedConfiguration,
+): string {
+  if (provisioning !== undefined) {
+    return "; it is asked for credentials when the gateway starts";
+  }
+  if (isShared) {
+    return "; another client uses these credentials: does a gateway run with them already?";
+  }
+  return isGateway === true ? ", and takes this device for a gateway" : "";
 }
 
 async function load(host: WizardHost, configDir: string): Promise<LoadedConfiguration> {
