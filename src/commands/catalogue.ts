@@ -24,6 +24,7 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
     examples: [
       "tbgw demo                                 Live view; Ctrl-C ends it",
       "tbgw demo --seconds 20 --json             One summary object at the end",
+      "tbgw demo --peers                         A platform and devices to practise tbgw init with",
     ],
     load: async () => runnable((await import("./demo.ts")).demoCommand),
   },

@@ -4,8 +4,9 @@ import { frameLine, frameScreen, type Rates, ratesBetween } from "../demo/view.t
 import { formatLogLine } from "../logging/stdout.ts";
 import { type Clock, systemClock } from "../sdk/clock.ts";
 import type { LogSink } from "../sdk/logger.ts";
-import { StopSignal } from "../service/signals.ts";
+import { aborted, StopSignal } from "../service/signals.ts";
 import { UsageError } from "./flags.ts";
+import { print } from "./print.ts";
 
 /** The uplink is away for this long, or a fifth of a short demo. */
 const CUT_MS = 5000;
@@ -14,14 +15,30 @@ const FIRST_CUT_MS = 15_000;
 const SHOW_CURSOR = "\u001B[?25h";
 const HIDE_CURSOR = "\u001B[?25l\u001B[2J";
 
+/** Not one that a platform on the same machine has. */
+const PEERS_PORT = 18_830;
+
 /** `tbgw demo` */
 export const demoCommand = defineCommand({
   meta: { name: "demo", description: "See the gateway work, with everything simulated" },
   args: {
     seconds: { type: "string", description: "End after this many seconds", valueHint: "N" },
     json: { type: "boolean", description: "Print one summary object at the end, nothing else" },
+    peers: {
+      type: "boolean",
+      description: "Only the platform and the devices, without a gateway: to practise tbgw init",
+    },
+    port: {
+      type: "string",
+      description:
+        "With --peers: port of the platform; the next two are the devices' (default 18830)",
+      valueHint: "N",
+    },
   },
   run: async ({ args }) => {
+    if (args.peers === true) {
+      return await runPeers(Number(args.port ?? PEERS_PORT));
+    }
     const seconds = args.seconds === undefined ? undefined : Number(args.seconds);
     if (seconds !== undefined && !(seconds > 0)) {
       throw new UsageError(`--seconds must be a number above 0, but is "${args.seconds}"`);
@@ -29,6 +46,23 @@ export const demoCommand = defineCommand({
     return await runDemo({ seconds, json: args.json === true });
   },
 });
+
+/** The platform and the devices alone, until a signal. */
+async function runPeers(port: number): Promise<number> {
+  if (!Number.isInteger(port) || port < 1 || port > 65_533) {
+    throw new UsageError("--port must be a whole number from 1 to 65533");
+  }
+  using stop = new StopSignal();
+  const { DemoPeers } = await import("../demo/peers.ts");
+  const onValue = (text: string): void => {
+    process.stdout.write(`${text}\n`);
+  };
+  const options = { clock: systemClock, sink: logSink(false), port, onValue };
+  await using peers = await DemoPeers.start(options);
+  await print(`${peers.describe()}\n\n`);
+  await aborted(stop.signal);
+  return 0;
+}
 
 interface DemoRun {
   readonly seconds: number | undefined;

@@ -14,8 +14,8 @@ export class DemoBroker implements AsyncDisposable {
     this.port = port;
   }
 
-  /** Listens on a free port of 127.0.0.1. */
-  static async listen(): Promise<DemoBroker> {
+  /** Listens on a port of 127.0.0.1, a free one by default. */
+  static async listen(wanted = 0): Promise<DemoBroker> {
     const { Aedes } = await loadLibrary();
     const aedes = await Aedes.createBroker();
     const server = createServer((socket) => {
@@ -23,7 +23,7 @@ export class DemoBroker implements AsyncDisposable {
     });
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
+    server.listen(wanted, "127.0.0.1", () => {
       const address = server.address();
       resolve(typeof address === "object" && address !== null ? address.port : 0);
     });

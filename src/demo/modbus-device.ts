@@ -62,9 +62,9 @@ export class DemoModbusDevice implements AsyncDisposable {
     this.#server.on("socketError", () => undefined);
   }
 
-  /** Listens on a free port of 127.0.0.1. */
-  static async listen(clock: Clock): Promise<DemoModbusDevice> {
-    const device = new DemoModbusDevice(await freePort(), clock);
+  /** Listens on a port of 127.0.0.1, a free one by default. @throws Error when it is taken */
+  static async listen(clock: Clock, wanted?: number): Promise<DemoModbusDevice> {
+    const device = new DemoModbusDevice(wanted ?? (await freePort()), clock);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     device.#server.on("initialized", () => resolve());
     device.#server.on("serverError", () => reject(new Error("Cannot listen for Modbus TCP")));

@@ -151,7 +151,7 @@ async function tryEndpoint(
 
 /** Whether the platform ended the connection because of another one of the same device. */
 async function isTakenOver(connection: Connection): Promise<boolean> {
-  const end = await Promise.race([connection.ended, undefined]);
+  const end = await Promise.race([connection.ended, Promise.resolve(undefined)]);
   return end?.code === SESSION_TAKEN_OVER;
 }
 

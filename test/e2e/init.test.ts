@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { DemoBroker } from "../../src/demo/broker.ts";
 import { DemoModbusDevice } from "../../src/demo/modbus-device.ts";
 import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
@@ -162,6 +163,27 @@ describe("tbgw init in a terminal", () => {
   );
 
   test(
+    "Ctrl-C while it looks at a device leaves nothing behind",
+    async () => {
+      await using peers = await plant();
+      await using broker = await DemoBroker.listen();
+      using dir = temporaryDir();
+      const flags = [
+        `--config config --host 127.0.0.1 --port ${peers.platform.port} --token ${TOKEN} --yes`,
+        `--connector mqtt --mqtt-target 127.0.0.1:${broker.port} --mqtt-version 4 --mqtt-seconds 600`,
+      ];
+      const command = `${BINARY} init ${flags.join(" ")}`;
+      await using terminal = await TmuxTerminal.start(command, dir.path);
+      await terminal.shows("Listening to #");
+      await terminal.press("C-c");
+      await terminal.shows("ended with 1");
+      expect(await terminal.screen()).toContain("Nothing was written.");
+      expect(readdirSync(dir.path)).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "a refused token is said in words, and only the credentials are asked again",
     async () => {
       await using peers = await plant();
@@ -208,11 +230,8 @@ describe("tbgw init without a terminal", () => {
       expect(refused.problem).toContain("--existing is missing");
       expect(readFileSync(main, "utf8")).toBe(before);
       const values = ["--modbus-target", "10.255.255.1", "--modbus-values", "t=16int@0/10"];
-      const added = await tbgw(dir.path, [
-        "init",
-        ...["--config", "config", "--existing", "add", "--connector", "modbus"],
-        ...values,
-      ]);
+      const add = ["init", "--config", "config", "--existing", "add", "--connector", "modbus"];
+      const added = await tbgw(dir.path, [...add, ...values]);
       expect(added).toMatchObject({ code: 0, problem: "" });
       expect(readFileSync(`${main}.bak`, "utf8")).toBe(before);
       const checked = await tbgw(dir.path, ["check", "--config", "config"]);
@@ -265,11 +284,9 @@ describe("tbgw init without a terminal", () => {
       using dir = temporaryDir();
       const from = join(dir.path, "python");
       writePythonFolder(from);
-      const made = await tbgw(dir.path, [
-        "init",
-        ...["--import", "python", "--config", "config", "--yes"],
-        ...["--host", "127.0.0.1", "--port", String(peers.platform.port), "--token", TOKEN],
-      ]);
+      const take = ["init", "--import", "python", "--config", "config", "--yes"];
+      const place = ["--host", "127.0.0.1", "--port", String(peers.platform.port)];
+      const made = await tbgw(dir.path, [...take, ...place, "--token", TOKEN]);
       expect(made.code).toBe(0);
       for (const type of ["bacnet", "request", "snmp"]) {
         expect(made.problem).toContain(`left out: ${type} sample`);
