@@ -17,6 +17,7 @@ import {
   serialConfig,
 } from "./serial-config.ts";
 import { SerialDevice } from "./serial-device.ts";
+import { probeArgs, probeSerial } from "./serial-probe.ts";
 import { SerialQueue } from "./serial-queue.ts";
 
 /** Kept of the time of a call for the way to the device and back. */
@@ -36,6 +37,8 @@ export default defineConnector({
     }
     return connector;
   },
+  probeArgs,
+  probe: probeSerial,
 });
 
 class SerialConnector implements Connector {

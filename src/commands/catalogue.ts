@@ -69,6 +69,7 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
       "tbgw probe mqtt broker.plant.local --seconds 60   Topics of a broker, and mappings for them",
       "tbgw probe mqtt 10.0.0.5:1883 --topic 'plant/#' --expect 229.01",
       "tbgw probe opcua 10.0.0.5:4840            Endpoints, nodes and values of a server, and a mapping",
+      "tbgw probe serial /dev/ttyUSB0            What a device sends over a serial port",
     ],
     load: async () => runnable((await import("./probe.ts")).probeCommand),
   },

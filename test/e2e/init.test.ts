@@ -8,6 +8,7 @@ import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
 import { BINARY } from "../support/gateway-process.ts";
 import { freePort } from "../support/ports.ts";
+import { PtyPair } from "../support/pty-pair.ts";
 import { writePythonFolder } from "../support/python-folder.ts";
 import { temporaryDir } from "../support/temporary-dir.ts";
 import { TmuxTerminal } from "../support/tmux.ts";
@@ -55,7 +56,11 @@ async function tbgw(
 }
 
 /** Runs the gateway that was configured, until the platform has a value. */
-async function valuesArrive(cwd: string, platform: ThingsBoardDouble, device: string) {
+async function valuesArrive(
+  cwd: string,
+  platform: ThingsBoardDouble,
+  { device, key } = { device: "Modbus 1", key: "r_0" },
+): Promise<void> {
   const gateway = Bun.spawn([BINARY, "run", "--config", "config", "--data", "data"], {
     cwd,
     stdin: "ignore",
@@ -64,7 +69,7 @@ async function valuesArrive(cwd: string, platform: ThingsBoardDouble, device: st
     env: {},
   });
   try {
-    await until("a value arrived", () => platform.valueCount(device, "r_0") > 0);
+    await until("a value arrived", () => platform.valueCount(device, key) > 0);
   } finally {
     gateway.kill("SIGTERM");
     await gateway.exited;
@@ -126,7 +131,7 @@ describe("tbgw init in a terminal", () => {
       expect(screen).toContain("takes this device for a gateway");
       expect(screen).toContain("wrote config/tb_gateway.json");
       expect(screen).not.toContain(TOKEN);
-      await valuesArrive(dir.path, peers.platform, "Modbus 1");
+      await valuesArrive(dir.path, peers.platform);
       console.info(`from nothing to values: ${Math.round(performance.now() - startMs)} ms`);
     },
     TIMEOUT_MS,
@@ -223,7 +228,7 @@ describe("tbgw init without a terminal", () => {
       const main = join(dir.path, "config/tb_gateway.json");
       expect(statSync(main).mode & 0o777).toBe(0o600);
       expect(await tbgw(dir.path, ["check", "--config", "config"])).toMatchObject({ code: 0 });
-      await valuesArrive(dir.path, peers.platform, "Modbus 1");
+      await valuesArrive(dir.path, peers.platform);
       const before = readFileSync(main, "utf8");
       const refused = await tbgw(dir.path, ["init", "--config", "config"]);
       expect(refused.code).toBe(2);
@@ -236,6 +241,32 @@ describe("tbgw init without a terminal", () => {
       expect(readFileSync(`${main}.bak`, "utf8")).toBe(before);
       const checked = await tbgw(dir.path, ["check", "--config", "config"]);
       expect(checked.output).toContain("0 errors, 0 warnings; connectors: 2 ready");
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "listens to a serial port and takes what a device sends there",
+    async () => {
+      await using peers = await plant();
+      await using cable = await PtyPair.open();
+      using dir = temporaryDir();
+      const device = Bun.spawn(
+        ["sh", "-c", 'while :; do printf "23.50;48\\n"; sleep 0.1; done > "$0"', cable.theirs],
+        { stdout: "ignore", stderr: "ignore" },
+      );
+      try {
+        const place = ["--host", "127.0.0.1", "--port", String(peers.platform.port)];
+        const init = ["init", "--config", "config", "--token", TOKEN, "--connector", "serial"];
+        const line = ["--serial-target", cable.ours, "--serial-seconds", "2"];
+        const made = await tbgw(dir.path, [...init, ...place, ...line]);
+        expect(made).toMatchObject({ code: 0, problem: "" });
+        await valuesArrive(dir.path, peers.platform, { device: "Serial device", key: "value_2" });
+        expect(peers.platform.latest("Serial device", "value_1")?.text).toBe("23.5");
+      } finally {
+        device.kill();
+        await device.exited;
+      }
     },
     TIMEOUT_MS,
   );

@@ -52,7 +52,10 @@ const PLATFORM: Readonly<Record<string, Arg>> = {
   storage: text("durable, relaxed or memory", "KIND"),
   "storage-size": text("Disk it may take (default: 1GiB, at most 80 % of what is free)", "SIZE"),
   "storage-days": text("Days after which a value is dropped (default 7)", "N"),
-  connector: text("What to add: modbus, opcua, mqtt, ble; several with commas; none", "TYPES"),
+  connector: text(
+    "What to add: modbus, opcua, mqtt, ble, serial; several with commas; none",
+    "TYPES",
+  ),
 };
 
 /** Options that each type of connector has beside those of its probe. */
@@ -71,6 +74,7 @@ const VALUES: Readonly<Record<string, string>> = {
   opcua: "Values, without looking: temperature=ns=2;i=11",
   mqtt: "Members of the messages, without listening: temperature,humidity",
   ble: "Values, without looking: battery=2A19@uint8",
+  serial: "Values, without listening: temperature=float@0-4,humidity=float@5-9",
 };
 
 const MORE: Readonly<Record<string, Arg>> = {

@@ -10,12 +10,13 @@ import { ble } from "./connectors/ble.ts";
 import { modbus } from "./connectors/modbus.ts";
 import { mqtt } from "./connectors/mqtt.ts";
 import { opcua } from "./connectors/opcua.ts";
+import { serial } from "./connectors/serial.ts";
 import { type Draft, freeConnectorName, withConnector } from "./draft.ts";
 import { type Choice, type Interview, listOf } from "./interview.ts";
 import { narrowed, outlineOf, valueCount, type Wanted } from "./outline.ts";
 
 /** What the wizard helps with, in the order it is offered. */
-export const ASSISTANTS: readonly Assistant[] = [modbus, opcua, mqtt, ble];
+export const ASSISTANTS: readonly Assistant[] = [modbus, opcua, mqtt, ble, serial];
 
 /** Looks at a device of a type. @throws the signal's reason alone */
 export type LookByType = (type: string, options: ProbeOptions) => Promise<Look>;

@@ -1,3 +1,4 @@
+import { errorText } from "#sdk/errors";
 import type { Runnable } from "../runnable.ts";
 import type { Interview } from "./interview.ts";
 
@@ -23,15 +24,19 @@ export async function offerService(
   }
   const { configDir, dataDir } = places;
   const data = dataDir === undefined ? [] : ["--data", dataDir];
-  const code = await install.run(["--config", configDir, ...data]);
-  if (typeof code === "number" && code !== 0) {
-    interview.say(
-      "bad",
-      'The service was not installed; the configuration is there: "tbgw service install"',
-    );
-    return false;
+  const place = ["--config", configDir, ...data];
+  try {
+    const code = await install.run(place);
+    if (typeof code !== "number" || code === 0) {
+      return true;
+    }
+  } catch (error) {
+    // It names the command that was typed, which may hold a token.
+    const typed = process.argv.slice(2).join(" ");
+    interview.say("bad", errorText(error).replaceAll(typed, `service install ${place.join(" ")}`));
   }
-  return true;
+  interview.say("warn", "The service is not installed. The configuration is there all the same.");
+  return false;
 }
 
 async function installCommand(): Promise<Runnable | undefined> {

@@ -3,6 +3,7 @@ import { bleItems } from "../../../../src/commands/init/connectors/ble.ts";
 import { modbus, modbusItems } from "../../../../src/commands/init/connectors/modbus.ts";
 import { deviceInfoOf } from "../../../../src/commands/init/connectors/mqtt.ts";
 import { endpointChoices, opcuaKeys } from "../../../../src/commands/init/connectors/opcua.ts";
+import { serialItems } from "../../../../src/commands/init/connectors/serial.ts";
 import { narrowed, outlineOf } from "../../../../src/commands/init/outline.ts";
 import { horizonText, parseSize } from "../../../../src/commands/init/storage-questions.ts";
 
@@ -30,6 +31,14 @@ describe("values by hand", () => {
       { key: "battery", method: "read", characteristicUUID: "2A19", format: "uint8" },
       { key: "raw", method: "read", characteristicUUID: "2A6E", format: "hex" },
     ]);
+  });
+
+  test("serial: a type, with bytes of the line", () => {
+    expect(serialItems("t=float@0-4, all=string")).toEqual([
+      { key: "t", type: "float", fromByte: 0, toByte: 4 },
+      { key: "all", type: "string" },
+    ]);
+    expect(() => serialItems("t=number")).toThrow(/the types are float/);
   });
 
   test("mqtt: the device is named by the level that varies, or by a name", () => {
