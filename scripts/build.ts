@@ -1,10 +1,15 @@
 // Compiles the program to one executable per target. `bun scripts/build.ts` builds dist/tbgw for this machine,
-// `--out FILE` elsewhere, `--all` the five Linux targets, `--target NAME` one of them.
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+// `--out FILE` elsewhere, `--target NAME` one of the five Linux targets, `--all` a release: all of them, also compressed, with
+// checksums, the list of parts and the installer. The same commit gives the same bytes, on any day and in any folder.
+import { copyFile, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
+import manifest from "../package.json" with { type: "json" };
+import { finishRelease } from "./release/finish.ts";
+import { bundledPackages, cycloneDx, licensesText } from "./release/third-party.ts";
 
 const root = join(import.meta.dir, "..");
+const { version } = manifest;
 const dist = join(root, "dist");
 
 /** Targets by the name of their file. */
@@ -20,11 +25,17 @@ const TARGETS = {
 /** A worker's file must be an entry point too, or the thread silently never starts. */
 const ENTRY_POINTS = ["src/main.ts", "src/delivery/worker.ts", "src/extension/isolate.ts"];
 
-/** Start of the day (UTC) of this build, or of the date in SOURCE_DATE_EPOCH: builds of one day are the same. */
 const DAY_MS = 86_400_000;
-const { SOURCE_DATE_EPOCH: fixedSeconds } = process.env;
-const builtMs = fixedSeconds === undefined ? Date.now() : Number(fixedSeconds) * 1000;
-const BUILD_MS = Math.floor(builtMs / DAY_MS) * DAY_MS;
+
+/** Start of the day (UTC) of SOURCE_DATE_EPOCH, else of the commit, else of today. */
+function buildDayMs(): number {
+  const git = Bun.spawnSync(["git", "log", "-1", "--format=%ct"], { cwd: root, stderr: "ignore" });
+  const seconds = Number(process.env["SOURCE_DATE_EPOCH"] ?? git.stdout.toString());
+  const builtMs = seconds > 0 ? seconds * 1000 : Date.now();
+  return Math.floor(builtMs / DAY_MS) * DAY_MS;
+}
+
+const BUILD_MS = buildDayMs();
 
 /**
  * Folders whose library is packed: most gateways need nothing of it. Their `library.ts` imports their `library-entry.ts`, which names
@@ -63,11 +74,60 @@ async function bundleLibrary(folder: string, directory: string): Promise<string>
   if (!result.success) {
     throw new AggregateError(result.logs, `Cannot bundle the library of ${folder}`);
   }
-  const script = await readFile(join(directory, naming));
-  const packed = join(directory, `${naming}.br`);
+  return await pack(join(directory, naming));
+}
+
+/** Compresses a file beside itself. */
+async function pack(path: string): Promise<string> {
   const params = { [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS };
-  await writeFile(packed, brotliCompressSync(script, { params }));
-  return packed;
+  await writeFile(`${path}.br`, brotliCompressSync(await readFile(path), { params }));
+  return `${path}.br`;
+}
+
+/** Looks at what the program is made of: writes its licences, packed, and the list of its parts. */
+async function collectParts(directory: string): Promise<{ licenses: string; parts: string }> {
+  const { metafile } = await Bun.build({
+    entrypoints: ENTRY_POINTS.map((path) => join(root, path)),
+    root,
+    target: "bun",
+    format: "esm",
+    splitting: true,
+    minify: MINIFY,
+    define: DEFINE,
+    external: OPTIONAL,
+    metafile: true,
+  });
+  if (metafile === undefined) {
+    throw new Error("Cannot see what the program is made of: Bun gave no metafile");
+  }
+  const packages = await bundledPackages(root, metafile);
+  const runtime = await readFile(join(root, "scripts/release/runtime-licenses.txt"), "utf8");
+  if (!runtime.includes(`version ${Bun.version},`)) {
+    throw new Error(`scripts/release/runtime-licenses.txt is not about Bun ${Bun.version}`);
+  }
+  const text = join(directory, "licenses.txt");
+  await writeFile(text, licensesText(packages, runtime));
+  const built = new Date(BUILD_MS).toISOString();
+  const parts = cycloneDx(packages, { version, bunVersion: Bun.version, built });
+  return { licenses: await pack(text), parts };
+}
+
+/** Replaces the module of the licences by one that unpacks the embedded text. */
+function embeddedLicenses(path: string): Bun.BunPlugin {
+  return {
+    name: "embedded-licenses",
+    setup: (builder) => {
+      builder.onLoad({ filter: /\/src\/commands\/licenses-text\.ts$/ }, () => ({
+        loader: "ts",
+        contents: [
+          `import path from ${JSON.stringify(path)} with { type: "file" };`,
+          'import { brotliDecompressSync } from "node:zlib";',
+          "export const licensesText = async () =>",
+          "  brotliDecompressSync(await Bun.file(path).bytes()).toString();",
+        ].join("\n"),
+      }));
+    },
+  };
 }
 
 /** Replaces the module that imports a library by one that unpacks and loads the embedded script. */
@@ -105,7 +165,10 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
     // Both threads share what they have in common, and what a command does not need is not loaded.
     splitting: true,
     minify: MINIFY,
-    plugins: [...libraries].map(([folder, library]) => embedded(folder, library)),
+    plugins: [
+      ...[...libraries].map(([folder, library]) => embedded(folder, library)),
+      embeddedLicenses(licenses),
+    ],
     sourcemap: "none",
     define: { ...DEFINE, TBGW_BUILD_MS: String(BUILD_MS) },
     external: [...OPTIONAL, ...PACKED.map(libraryName)],
@@ -126,13 +189,15 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
   console.log(`${outfile} ${(size / 1e6).toFixed(1)} MB`);
 }
 
-await mkdir(dist, { recursive: true });
+await mkdir(join(dist, "build"), { recursive: true });
 const libraries = new Map<string, string>();
 for (const folder of PACKED) {
   libraries.set(folder, await bundleLibrary(folder, join(dist, "build")));
 }
+const { licenses, parts } = await collectParts(join(dist, "build"));
 const args = process.argv.slice(2);
-const wanted = args.includes("--all") ? Object.keys(TARGETS) : [];
+const all = args.includes("--all");
+const wanted = all ? Object.keys(TARGETS) : [];
 const named = args.indexOf("--target");
 if (named >= 0) {
   wanted.push(args[named + 1] ?? "");
@@ -147,4 +212,10 @@ for (const name of wanted) {
     throw new Error(`Cannot build "${name}": known targets are ${Object.keys(TARGETS).join(", ")}`);
   }
   await build(join(dist, `tbgw-${name}`), target);
+}
+if (all) {
+  await writeFile(join(dist, "tbgw.cdx.json"), parts);
+  await copyFile(join(root, "scripts/install.sh"), join(dist, "install.sh"));
+  const names = wanted.map((name) => `tbgw-${name}`);
+  await finishRelease(dist, names, ["tbgw.cdx.json", "install.sh"]);
 }

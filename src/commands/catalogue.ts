@@ -102,4 +102,12 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
     ],
     load: async () => runnable((await import("./schema.ts")).schemaCommand),
   },
+  licenses: {
+    summary: "Print the licences of everything inside the program",
+    examples: [
+      "tbgw licenses                             All texts",
+      "tbgw licenses --list                      Names, versions and licences",
+    ],
+    load: async () => runnable((await import("./licenses.ts")).licensesCommand),
+  },
 };
