@@ -124,6 +124,10 @@ export function convertedWrite(
   if (registers.length === 0 || registers.length > 123) {
     throw new DataError(`Cannot write ${registers.length} registers: need 1 to 123`);
   }
+  const [register] = registers;
+  if (functionCode === 6 && registers.length === 1 && register !== undefined) {
+    return { kind: "request", request: { functionCode, unit, address, register } };
+  }
   return { kind: "request", request: { functionCode: 16, unit, address, registers } };
 }
 

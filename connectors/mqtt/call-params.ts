@@ -7,7 +7,8 @@ import { qosLevel, wholeNumber } from "./broker-config.ts";
 /** Where a call goes, what it carries, and where its response is awaited: an entry of `serverSideRpc`, or parameters. */
 export interface CallConfig {
   readonly requestTopicExpression: string;
-  readonly valueExpression: string;
+  /** Without one an extension makes the payload. */
+  readonly valueExpression?: string | undefined;
   readonly responseTopicExpression?: string | undefined;
   readonly responseTimeout?: number | undefined;
   readonly responseTopicQoS: 0 | 1 | 2;

@@ -12,6 +12,7 @@ import {
   replyFilter,
 } from "./downlink.ts";
 import { explainMappings } from "./explain.ts";
+import { type Converted, createConverters } from "./extensions.ts";
 import { upgradeConfig } from "./legacy.ts";
 import { BrokerLink } from "./link.ts";
 import { createMappings } from "./mappings.ts";
@@ -19,6 +20,7 @@ import { probeArgs, probeMqtt } from "./probe.ts";
 import { Publisher } from "./publisher.ts";
 import { RequestDesk } from "./request-desk.ts";
 import { compileAttributeRequest, compileConnect } from "./requests.ts";
+import type { AttributeUpdateConfig, RpcConfig } from "./requests-config.ts";
 import { type Route, Routes, type Served } from "./routes.ts";
 import { RpcCalls } from "./rpc-calls.ts";
 
@@ -28,12 +30,21 @@ export default defineConnector({
   upgrade: upgradeConfig,
   create: async (config, host) => {
     const mappings = await createMappings(config, host);
-    return new MqttConnector(config, host, mappings);
+    const updates = await createConverters(requestsOf(config, "attributeUpdates"), host);
+    const rpcs = await createConverters(requestsOf(config, "serverSideRpc"), host);
+    return new MqttConnector(config, host, { mappings, updates, rpcs });
   },
   explain: (config) => explainMappings(config),
   probeArgs,
   probe: probeMqtt,
 });
+
+/** What has to be found before a connector can be made. */
+interface Parts {
+  readonly mappings: readonly Served[];
+  readonly updates: Converted<AttributeUpdateConfig>;
+  readonly rpcs: Converted<RpcConfig>;
+}
 
 class MqttConnector implements Connector {
   readonly #host: ConnectorHost;
@@ -48,16 +59,14 @@ class MqttConnector implements Connector {
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
 
-  constructor(config: MqttConfig, host: ConnectorHost, mappings: readonly Served[]) {
+  constructor(config: MqttConfig, host: ConnectorHost, { mappings, updates, rpcs }: Parts) {
     this.#host = host;
     this.#rareLog = rateLimited(host.log, host.clock);
     this.#publisher = new Publisher(host);
     this.#desk = new RequestDesk(host, this.#publisher);
-    const updates = requestsOf(config, "attributeUpdates").map(({ entry }) => entry);
-    this.#messagesOf = compileAttributeUpdates(updates);
-    this.#syncKeys = compileSyncKeys(updates);
-    const rpcs = requestsOf(config, "serverSideRpc").map(({ entry }) => entry);
-    this.#planRpc = compileRpc(rpcs);
+    this.#messagesOf = compileAttributeUpdates(updates.entries, updates.converters);
+    this.#syncKeys = compileSyncKeys(updates.entries);
+    this.#planRpc = compileRpc(rpcs.entries, rpcs.converters);
     const served = [...mappings, ...requestRoutes(config, this.#desk), ...replyRoutes(config)];
     const routes = new Routes({
       routes: served.map(({ route }) => route),

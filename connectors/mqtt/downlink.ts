@@ -1,4 +1,5 @@
-import { DataError } from "#sdk/errors";
+import type { DownlinkConverter, DownlinkRequest } from "#sdk/converter";
+import { DataError, RpcError } from "#sdk/errors";
 import { type ExpressionOptions, template } from "#sdk/expression";
 import { decodePayload, readJson } from "#sdk/json-reader";
 import type { AttributeUpdate, Json, RpcRequest, Values } from "#sdk/model";
@@ -12,14 +13,15 @@ import { topicProblem } from "./topics.ts";
 /** A message for a device. */
 export interface Publication {
   readonly topic: string;
-  readonly payload: string;
+  readonly payload: string | Uint8Array;
   readonly qos: 0 | 1 | 2;
   readonly retain: boolean;
 }
 
 /** What is sent for an RPC, and where its response is awaited. */
 export interface RpcPlan {
-  readonly publication: Publication;
+  /** `undefined`: an extension has nothing to send. */
+  readonly publication: Publication | undefined;
   /** `undefined`: one-way. */
   readonly reply:
     | { readonly topic: string; readonly qos: 0 | 1 | 2; readonly timeoutMs: number }
@@ -30,6 +32,9 @@ export interface RpcPlan {
 export interface AttributeMessage extends Publication {
   readonly slot: string;
 }
+
+/** The extensions that make the payloads of entries. An entry that is not in it has a `valueExpression`. */
+export type Converters<Entry> = ReadonlyMap<Entry, DownlinkConverter<Entry>>;
 
 /** Fills a template. @throws DataError naming the tags that have no value */
 type Fill = (variables: Values) => string;
@@ -48,11 +53,12 @@ const RESERVED: ReadonlySet<string> = new Set(["get", "set", "mqtt_get", "mqtt_s
  */
 export function compileAttributeUpdates(
   list: readonly AttributeUpdateConfig[],
+  converters: Converters<AttributeUpdateConfig> = new Map(),
 ): (update: AttributeUpdate, onBad: (error: DataError) => void) => readonly AttributeMessage[] {
   const compiled = list.map((entry, index) => ({
     device: compilePythonRegex(entry.deviceNameFilter),
     attribute: compilePythonRegex(entry.attributeFilter),
-    message: compileMessage(entry, topicOf(entry), { encoding: "text" }),
+    message: compileUpdate(entry, converters.get(entry)),
     index,
   }));
   return ({ deviceName, values }, onBad) => {
@@ -67,10 +73,10 @@ export function compileAttributeUpdates(
         }
         try {
           const publication = message({ deviceName, attributeKey, attributeValue });
-          messages.push({
-            ...publication,
-            slot: JSON.stringify([index, deviceName, attributeKey]),
-          });
+          if (publication !== undefined) {
+            const slot = JSON.stringify([index, deviceName, attributeKey]);
+            messages.push({ ...publication, slot });
+          }
         } catch (error) {
           onBad(toDataError(error));
         }
@@ -112,11 +118,12 @@ export function compileAttributeReply(
  */
 export function compileRpc(
   list: readonly RpcConfig[],
+  converters: Converters<RpcConfig> = new Map(),
 ): (request: RpcRequest) => RpcPlan | undefined {
   const compiled = list.map((entry) => ({
     device: compilePythonRegex(entry.deviceNameFilter),
     method: compilePythonRegex(entry.methodFilter),
-    plan: compileCall(entry),
+    plan: compileCall(entry, convertedPayload(entry, converters.get(entry))),
   }));
   return (request) => {
     const { deviceName = "", method } = request;
@@ -149,8 +156,10 @@ export function callTimeoutMs(
     const neededMs = (plan?.reply?.timeoutMs ?? 0) + SENDING_MS;
     return neededMs > DEFAULT_CALL_MS ? neededMs : undefined;
   } catch (error) {
-    toDataError(error);
-    return undefined;
+    if (error instanceof DataError || error instanceof RpcError) {
+      return undefined;
+    }
+    throw error;
   }
 }
 
@@ -213,17 +222,72 @@ function readQuoted(text: string): Json {
 
 /** What a template of a message needs. */
 interface MessageConfig {
-  readonly valueExpression: string;
+  readonly valueExpression?: string | undefined;
   readonly qos: 0 | 1 | 2;
   readonly retain: boolean;
 }
 
-function compileCall(entry: CallConfig): (request: RpcRequest) => RpcPlan {
-  const message = compileMessage(
-    entry,
-    { name: "requestTopicExpression", expression: entry.requestTopicExpression },
-    { encoding: "json", plain: PLAIN },
-  );
+/** Makes the payload of one thing on its way down; `null`: nothing is sent. */
+type ConvertedPayload = (request: Omit<DownlinkRequest, "entry">) => string | Uint8Array | null;
+
+function convertedPayload<Entry>(
+  entry: Entry,
+  convert: DownlinkConverter<Entry> | undefined,
+): ConvertedPayload | undefined {
+  return convert === undefined ? undefined : (request) => convert({ ...request, entry });
+}
+
+type UpdateVariables = {
+  readonly deviceName: string;
+  readonly attributeKey: string;
+  readonly attributeValue: Json;
+};
+
+function compileUpdate(
+  entry: AttributeUpdateConfig,
+  convert: DownlinkConverter<AttributeUpdateConfig> | undefined,
+): (variables: UpdateVariables) => Publication | undefined {
+  const makePayload = convertedPayload(entry, convert);
+  if (makePayload === undefined) {
+    return compileMessage(entry, topicOf(entry), { encoding: "text" });
+  }
+  const { qos, retain } = entry;
+  const topic = compileTopic(topicOf(entry));
+  return (variables) => {
+    const { deviceName, attributeKey: name, attributeValue: value } = variables;
+    const payload = makePayload({ deviceName, source: "attribute", name, value });
+    return payload === null ? undefined : { topic: topic(variables), payload, qos, retain };
+  };
+}
+
+function compileCallMessage(
+  entry: CallConfig,
+  makePayload: ConvertedPayload | undefined,
+): (request: RpcRequest) => Publication | undefined {
+  const topicTemplate = {
+    name: "requestTopicExpression",
+    expression: entry.requestTopicExpression,
+  };
+  if (makePayload === undefined) {
+    const message = compileMessage(entry, topicTemplate, { encoding: "json", plain: PLAIN });
+    return (request) => message(variablesOf(request));
+  }
+  const { qos, retain } = entry;
+  const topic = compileTopic(topicTemplate);
+  return (request) => {
+    const { deviceName = "", method: name, params: value } = request;
+    const payload = makePayload({ deviceName, source: "rpc", name, value });
+    return payload === null
+      ? undefined
+      : { topic: topic(variablesOf(request)), payload, qos, retain };
+  };
+}
+
+function compileCall(
+  entry: CallConfig,
+  makePayload?: ConvertedPayload,
+): (request: RpcRequest) => RpcPlan {
+  const message = compileCallMessage(entry, makePayload);
   const replyTopic = isTwoWay(entry)
     ? compileTopic({
         name: "responseTopicExpression",
@@ -231,16 +295,16 @@ function compileCall(entry: CallConfig): (request: RpcRequest) => RpcPlan {
       })
     : undefined;
   return (request) => {
-    const variables = variablesOf(request);
+    const publication = message(request);
     const reply =
-      replyTopic === undefined
+      replyTopic === undefined || publication === undefined
         ? undefined
         : {
-            topic: replyTopic(variables),
+            topic: replyTopic(variablesOf(request)),
             qos: entry.responseTopicQoS,
             timeoutMs: entry.responseTimeout ?? 0,
           };
-    return { publication: message(variables), reply };
+    return { publication, reply };
   };
 }
 
@@ -266,7 +330,7 @@ function topicOf({ topicExpression }: { readonly topicExpression: string }): Nam
 }
 
 function compileMessage(
-  { valueExpression, qos, retain }: MessageConfig,
+  { valueExpression = "", qos, retain }: MessageConfig,
   topicTemplate: Named,
   options: ExpressionOptions,
 ): (variables: Values) => Publication {

@@ -24,6 +24,31 @@ const valueExpression = required(v.pipe(expressionText, v.nonEmpty("must not be 
   doc: "Payload of the message, with tags such as `${attributeKey}` and `${attributeValue}`.",
 });
 
+/** `converter` of an entry: an extension makes the payload. */
+const downlinkConverter = optional(
+  v.looseObject({
+    type: field(v.literal("custom"), "custom", { doc: "The payload is made by an extension." }),
+    extension: required(v.pipe(v.string(), v.nonEmpty("must not be empty")), {
+      doc: "Name of the extension.",
+    }),
+    extensionConfig: optional(v.unknown(), { doc: "Configuration of the extension." }),
+  }),
+  { doc: "Extension that makes the payload in place of `valueExpression`." },
+);
+
+/** The payload has to come from somewhere. */
+function checkPayload<
+  Entry extends { valueExpression?: string | undefined; converter?: unknown },
+>() {
+  return v.rawCheck<Entry>(({ dataset, addIssue }) => {
+    if (dataset.typed && dataset.value.valueExpression === undefined) {
+      if (dataset.value.converter === undefined) {
+        addIssue({ message: 'needs "valueExpression" or "converter"' });
+      }
+    }
+  });
+}
+
 const connectRequest = v.looseObject({ ...subscription, deviceInfo: info });
 
 const attributeRequest = v.looseObject({
@@ -47,7 +72,10 @@ const attributeUpdateFields = v.looseObject({
   deviceNameFilter: required(patternText, { doc: "Pattern for the device name, from its start." }),
   attributeFilter: required(patternText, { doc: "Pattern for the attribute, from its start." }),
   topicExpression,
-  valueExpression,
+  valueExpression: optional(v.pipe(expressionText, v.nonEmpty("must not be empty")), {
+    doc: "Payload of the message, with tags such as `${attributeKey}` and `${attributeValue}`. Required without `converter`.",
+  }),
+  converter: downlinkConverter,
   syncOnConnect: field(v.boolean(), false, {
     doc: "Ask for the attribute when the device connects; `attributeFilter` must be its literal name, or several with `|` between.",
   }),
@@ -56,6 +84,7 @@ const attributeUpdateFields = v.looseObject({
 
 const attributeUpdate = v.pipe(
   attributeUpdateFields,
+  checkPayload(),
   v.rawCheck(({ dataset, addIssue }) => {
     if (dataset.typed && dataset.value.syncOnConnect) {
       const { attributeFilter } = dataset.value;
@@ -77,12 +106,15 @@ const attributeUpdate = v.pipe(
   }),
 );
 
-const serverSideRpc = v.looseObject({
+const serverSideRpcFields = v.looseObject({
   type: optional(v.unknown(), { doc: "Without effect.", ignored: true }),
   deviceNameFilter: required(patternText, { doc: "Pattern searched in the device name." }),
   methodFilter: required(patternText, { doc: "Pattern searched in the method." }),
   requestTopicExpression: required(expressionText, { doc: "Topic of the request." }),
-  valueExpression: required(expressionText, { doc: "Payload of the request." }),
+  valueExpression: optional(expressionText, {
+    doc: "Payload of the request. Required without `converter`.",
+  }),
+  converter: downlinkConverter,
   responseTopicExpression: optional(expressionText, { doc: "Topic of the response." }),
   responseTimeout: optional(wholeNumber(0, Number.MAX_SAFE_INTEGER), {
     doc: "Longest wait for the response.",
@@ -91,6 +123,8 @@ const serverSideRpc = v.looseObject({
   responseTopicQoS: field(qosLevel, 1, { doc: "QoS of the subscription for the response." }),
   ...publication,
 });
+
+const serverSideRpc = v.pipe(serverSideRpcFields, checkPayload());
 
 /** The five lists of requests; they may stand in `requestsMapping` and at the root. */
 export const requestFields = {

@@ -58,6 +58,9 @@ export class RpcCalls {
   }
 
   async #carryOut({ publication, reply }: RpcPlan, signal: AbortSignal): Promise<Json | void> {
+    if (publication === undefined) {
+      return;
+    }
     if (reply === undefined) {
       await abortable(this.#link.publish(publication), signal);
       return;

@@ -97,7 +97,7 @@ function createUplink<Raw>(
 
 /**
  * What a downlink converter gives goes on the wire; what it throws is the answer to the call, or the reason why an attribute
- * is not sent, as a DataError that names the converter.
+ * is not sent.
  */
 function createDownlink<Entry>(
   definition: DownlinkDefinition,
@@ -105,12 +105,16 @@ function createDownlink<Entry>(
   options: ConverterOptions,
 ): DownlinkConverter<Entry> {
   const convert = create(definition, config, options);
-  const { watch = UNWATCHED } = options;
+  const { watch = UNWATCHED, rareLog } = options;
   return (request) => {
     // A converter takes the entries of connectors of its type; the two meet by name.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
     const work = (): unknown => convert(request as never);
-    const result = called(definition.name, () => watch.run(definition.name, work));
+    const result = calledFor(
+      request.source,
+      () => watch.run(definition.name, work),
+      (error) => rareLog.warn("Converter failed", { converter: definition.name, error }),
+    );
     if (result === null || typeof result === "string" || result instanceof Uint8Array) {
       return result;
     }
@@ -125,14 +129,20 @@ function createDownlink<Entry>(
   };
 }
 
-function called(name: string, convert: () => unknown): unknown {
+/** What fails becomes a DataError with its message; only to a call can a converter give the answer itself. */
+function calledFor(
+  source: "rpc" | "attribute",
+  convert: () => unknown,
+  onError: (error: unknown) => void,
+): unknown {
   try {
     return convert();
   } catch (error) {
-    if (error instanceof DataError || error instanceof RpcError) {
+    if (error instanceof DataError || (error instanceof RpcError && source === "rpc")) {
       throw error;
     }
-    throw new DataError(`${name}: ${errorText(error)}`, { cause: error });
+    onError(error);
+    throw new DataError(errorText(error));
   }
 }
 

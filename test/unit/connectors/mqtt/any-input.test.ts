@@ -87,7 +87,7 @@ describe("any call of the platform", () => {
         const request = { deviceName, id: 0, method: name, params: value as Json, timeoutMs: 1 };
         for (const plan of [planRpc, planCall]) {
           try {
-            const topic = plan(request)?.publication.topic ?? "none";
+            const topic = plan(request)?.publication?.topic ?? "none";
             expect(topic).not.toMatch(/[+#]|^$/);
           } catch (error) {
             expect(error).toBeInstanceOf(DataError);

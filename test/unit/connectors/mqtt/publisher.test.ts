@@ -21,7 +21,7 @@ class Taker {
 
   readonly publish = async (one: Publication): Promise<void> => {
     await this.answer(one);
-    this.taken.push(one.payload);
+    this.taken.push(Buffer.from(one.payload).toString());
   };
 }
 
