@@ -17,6 +17,8 @@ export interface CheckFlags {
   readonly json: boolean;
   /** What each mapping or tag asks for and sends. */
   readonly explain: boolean;
+  /** Only what keeps the gateway from starting counts. Default: false. */
+  readonly startable?: boolean;
 }
 
 /** What is to be printed, ending with a line break, and the exit code. */
@@ -33,7 +35,8 @@ export async function check(options: LoadOptions, flags: CheckFlags): Promise<Ch
   const broken = (explained ?? []).filter(({ problem }) => problem !== undefined).length;
   const errors = countOf(loaded, "error") + broken;
   const warnings = countOf(loaded, "warning");
-  const failed = loaded.fatal || errors > 0 || (flags.strict && warnings > 0);
+  const isBad = errors > 0 || (flags.strict && warnings > 0);
+  const failed = loaded.fatal || (isBad && flags.startable !== true);
   const report: Report = { loaded, explained, errors, warnings, cwd: options.cwd };
   return { text: flags.json ? asJson(report) : asLines(report), exitCode: failed ? 3 : 0 };
 }
@@ -157,6 +160,10 @@ export const checkCommand = defineCommand({
     strict: { type: "boolean", description: "Warnings count as errors" },
     json: { type: "boolean", description: "Print one JSON object" },
     explain: { type: "boolean", description: "Say what each mapping asks for and sends" },
+    startable: {
+      type: "boolean",
+      description: "Fail only for what keeps the gateway from starting",
+    },
   },
   run: async ({ args }) => {
     const [extra] = args._;
@@ -171,7 +178,12 @@ export const checkCommand = defineCommand({
         cwd: process.cwd(),
         connectorTypes,
       },
-      { strict: args.strict === true, json: args.json === true, explain: args.explain === true },
+      {
+        strict: args.strict === true,
+        json: args.json === true,
+        explain: args.explain === true,
+        startable: args.startable === true,
+      },
     );
     await print(result.text);
     return result.exitCode;

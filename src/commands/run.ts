@@ -3,6 +3,7 @@ import { type LoadedConfiguration, loadConfiguration } from "../config/load.ts";
 import type { Overlay } from "../config/text-file.ts";
 import { chargeStray } from "../connector/attribution.ts";
 import { connectorTypes } from "../connector/registry.ts";
+import type { BoundedFile } from "../logging/bounded-file.ts";
 import { LogSettings } from "../logging/settings.ts";
 import { startAgain } from "../platform/exec.ts";
 import { collectAfterStart } from "../platform/memory.ts";
@@ -13,6 +14,7 @@ import { Gateway } from "../service/gateway.ts";
 import type { GatewaySetup } from "../service/gateway-setup.ts";
 import { gatewaySetup } from "../service/setup.ts";
 import { aborted, StopSignal } from "../service/signals.ts";
+import { openSupervisor } from "../service/supervisor-link.ts";
 import { VERSION } from "../version.ts";
 import { UsageError } from "./flags.ts";
 import { print } from "./print.ts";
@@ -30,10 +32,16 @@ export const runCommand = defineCommand({
       valueHint: "DIR",
     },
     "log-level": { type: "string", description: `One of ${LEVELS.join(", ")}`, valueHint: "LEVEL" },
+    "log-file": {
+      type: "string",
+      description: "In the place of standard output; kept below 10 MiB with the file before",
+      valueHint: "FILE",
+    },
   },
   run: async ({ args }) => {
     const logLevel = args["log-level"] === undefined ? undefined : levelOf(args["log-level"]);
-    return await runGateway({ configDir: args.config, dataDir: args.data, logLevel });
+    const logFile = args["log-file"];
+    return await runGateway({ configDir: args.config, dataDir: args.data, logLevel, logFile });
   },
 });
 
@@ -42,6 +50,8 @@ interface RunOptions {
   readonly dataDir: string | undefined;
   /** Goes before the levels in the files. */
   readonly logLevel: LogLevel | undefined;
+  /** Takes what goes to standard output otherwise. */
+  readonly logFile: string | undefined;
 }
 
 function levelOf(text: string): LogLevel {
@@ -56,6 +66,7 @@ function levelOf(text: string): LogLevel {
 async function runGateway(options: RunOptions): Promise<number> {
   const clock = systemClock;
   using stop = new StopSignal();
+  await using supervisor = await openSupervisor(process.env, clock);
   const failed = new AbortController();
   const restart = new AbortController();
   const load = (overlay?: Overlay): Promise<LoadedConfiguration> =>
@@ -68,19 +79,14 @@ async function runGateway(options: RunOptions): Promise<number> {
       overlay,
     });
   const configuration = await load();
-  await using logs = openLogs(configuration, options.logLevel);
+  await using output =
+    options.logFile === undefined ? undefined : await openOutput(options.logFile);
+  await using logs = openLogs(configuration, options.logLevel, output);
   const log = logs.logger("service");
   handleStrayErrors(log, (error) => failed.abort(error));
-  for (const { severity, file, line, path, message } of configuration.issues) {
-    log[severity === "error" ? "error" : "warn"]("Configuration", { file, line, path, message });
-  }
+  sayFindings(configuration, log);
   if (configuration.fatal) {
     return 3;
-  }
-  if (configuration.provisioning !== undefined) {
-    log.info(
-      "There are no credentials yet: the platform is asked for them, data is kept meanwhile",
-    );
   }
   log.info("Gateway starts", { version: VERSION, configDir: configuration.configDir });
   const setup = (loaded: LoadedConfiguration): GatewaySetup =>
@@ -97,16 +103,19 @@ async function runGateway(options: RunOptions): Promise<number> {
     },
   );
   using _collecting = collectAfterStart(clock);
+  supervisor.ready(() => gateway.status(), log);
   await aborted(AbortSignal.any([stop.signal, failed.signal, restart.signal]));
   if (failed.signal.aborted) {
     log.error("The gateway cannot go on", { error: errorText(failed.signal.reason) });
   } else {
     log.info("Gateway stops", { signal: String(stop.signal.reason ?? restart.signal.reason) });
   }
+  supervisor.stopping(restart.signal.aborted);
   await gateway.stop();
   if (restart.signal.aborted && !stop.signal.aborted && !failed.signal.aborted) {
     log.info("Gateway starts again");
     await logs.flush();
+    await output?.flush();
     return await restartProcess(log);
   }
   return failed.signal.aborted ? 1 : 0;
@@ -130,13 +139,28 @@ function handleStrayErrors(log: Logger, onFailure: (error: unknown) => void): vo
   });
 }
 
+function sayFindings({ issues, fatal, provisioning }: LoadedConfiguration, log: Logger): void {
+  for (const { severity, file, line, path, message } of issues) {
+    log[severity === "error" ? "error" : "warn"]("Configuration", { file, line, path, message });
+  }
+  if (!fatal && provisioning !== undefined) {
+    log.info(
+      "There are no credentials yet: the platform is asked for them, data is kept meanwhile",
+    );
+  }
+}
+
 /** Log files and standard output as the configuration wants them; `level` goes before its levels. */
-function openLogs(configuration: LoadedConfiguration, level: LogLevel | undefined): LogSettings {
+function openLogs(
+  configuration: LoadedConfiguration,
+  level: LogLevel | undefined,
+  output: BoundedFile | undefined,
+): LogSettings {
   const { dataDir, gateway, logs, logsDir, secrets } = configuration;
   return new LogSettings({
     clock: systemClock,
-    stdout: process.stdout,
-    stderr: process.stderr,
+    stdout: output ?? process.stdout,
+    stderr: output ?? process.stderr,
     level,
     ...logs,
     dataDir,
@@ -144,6 +168,13 @@ function openLogs(configuration: LoadedConfiguration, level: LogLevel | undefine
     maxTotalBytes: gateway.tbgw.logs.maxTotalBytes,
     secrets,
   });
+}
+
+/** Loaded only for a service that has nobody who keeps its output. */
+async function openOutput(path: string): Promise<BoundedFile> {
+  const { BoundedFile, forgetOldOutput } = await import("../logging/bounded-file.ts");
+  forgetOldOutput();
+  return new BoundedFile(path);
 }
 
 /** Does not return, unless the program cannot be started again: exit code 1, for the supervisor to do it. */

@@ -3,6 +3,10 @@ import { dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
 /** Names of the C library: glibc, then musl as Alpine names it on both processors. */
 const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1", "libc.so"];
 
+/** Linux, socket(7). */
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+
 const SYMBOLS = {
   ioctl: { args: [FFIType.i32, FFIType.u64, FFIType.ptr], returns: FFIType.i32 },
   socket: { args: [FFIType.i32, FFIType.i32, FFIType.i32], returns: FFIType.i32 },
@@ -10,6 +14,10 @@ const SYMBOLS = {
   setsockopt: {
     args: [FFIType.i32, FFIType.i32, FFIType.i32, FFIType.ptr, FFIType.u32],
     returns: FFIType.i32,
+  },
+  sendto: {
+    args: [FFIType.i32, FFIType.ptr, FFIType.u64, FFIType.i32, FFIType.ptr, FFIType.u32],
+    returns: FFIType.i64_fast,
   },
   __errno_location: { args: [], returns: FFIType.ptr },
 } as const;
@@ -30,6 +38,8 @@ export interface Libc {
     option: { readonly level: number; readonly name: number },
     value: Uint8Array,
   ): number;
+  /** Sends a datagram. Returns 0, or the number of the error. */
+  sendTo(fd: number, bytes: Uint8Array, address: Uint8Array): number;
 }
 
 let loaded: Libc | undefined;
@@ -66,6 +76,13 @@ function load(): Libc {
         bind: (fd, address) => outcome(symbols.bind(fd, ptr(address), address.length)),
         setsockopt: (fd, { level, name: option }, value) =>
           outcome(symbols.setsockopt(fd, level, option, ptr(value), value.length)),
+        sendTo: (fd, bytes, address) => {
+          const flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+          const [data, place] = [ptr(bytes), ptr(address)];
+          return outcome(
+            Number(symbols.sendto(fd, data, bytes.length, flags, place, address.length)),
+          );
+        },
       };
     } catch (error) {
       failure = error;

@@ -1,11 +1,16 @@
-/** Aborts at the first SIGTERM or SIGINT; the reason is the signal's name. Dispose to stop listening. */
+/**
+ * Aborts at the first SIGTERM or SIGINT; the reason is the signal's name. SIGHUP, which asks to take changed files, ends nothing, also
+ * while nobody takes any yet. Dispose to stop listening.
+ */
 export class StopSignal implements Disposable {
   readonly #controller = new AbortController();
   readonly #listener = (name: NodeJS.Signals): void => this.#controller.abort(name);
+  readonly #ignored = (): void => undefined;
 
   constructor() {
     process.on("SIGTERM", this.#listener);
     process.on("SIGINT", this.#listener);
+    process.on("SIGHUP", this.#ignored);
   }
 
   get signal(): AbortSignal {
@@ -15,6 +20,7 @@ export class StopSignal implements Disposable {
   [Symbol.dispose](): void {
     process.off("SIGTERM", this.#listener);
     process.off("SIGINT", this.#listener);
+    process.off("SIGHUP", this.#ignored);
   }
 }
 

@@ -144,6 +144,11 @@ export class GatewayProcess implements AsyncDisposable {
     return this.#child?.pid ?? 0;
   }
 
+  /** Whether it has ended, by itself or not. */
+  get hasEnded(): boolean {
+    return this.#child !== undefined && this.#child.exitCode !== null;
+  }
+
   /** Ends it with a signal; resolves with the exit code. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
     this.#child?.kill(signal);
