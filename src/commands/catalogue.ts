@@ -94,6 +94,19 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
     ],
     load: async () => runnable((await import("./config.ts")).configCommand),
   },
+  service: {
+    summary: "Run the gateway as a service of this machine: systemd, OpenRC or cron",
+    examples: [
+      "sudo tbgw service install                 With what keeps services running here",
+      "sudo tbgw service install --openrc --config /etc/tbgw --data /var/lib/tbgw",
+      "tbgw service install --cron               Without root, in your own crontab",
+      "tbgw service install --systemd --dry-run  Only say what would be done",
+      "tbgw service install --systemd --root /mnt/image   Into the files of an image",
+      "tbgw service status                       Exit code 1 unless it runs",
+      "sudo tbgw service uninstall               Configuration and data stay",
+    ],
+    load: async () => runnable((await import("./service.ts")).serviceCommand),
+  },
   schema: {
     summary: "Print the JSON Schema of a configuration file, for editors",
     examples: [

@@ -1,0 +1,163 @@
+// The compiled gateway under real service managers, in a machine of its own.
+import { describe, expect, test } from "bun:test";
+import { cp, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { GatewayProcess } from "../support/gateway-process.ts";
+import { type Ended, ServiceSandbox } from "../support/service-sandbox.ts";
+import { until } from "../support/until.ts";
+
+const TIMEOUT_MS = 120_000;
+
+/** A configuration in `/etc/tbgw` of the sandbox; nothing listens where it points. */
+async function configure(sandbox: ServiceSandbox): Promise<void> {
+  await using files = await GatewayProcess.create({ platformPort: 9, brokerPort: 9 });
+  await cp(join(files.dir, "config"), join(sandbox.dir, "etc/tbgw"), { recursive: true });
+}
+
+/** Lines of an installation that say something was changed. */
+function changes({ out }: Ended): readonly string[] {
+  return out.split("\n").filter((line) => /^(wrote|rewrote|made|gave|linked|runs)/.test(line));
+}
+
+describe("tbgw service", () => {
+  test(
+    "under OpenRC: starts as its own user, comes back after a kill, reloads, stops, goes without a trace",
+    async () => {
+      await using sandbox = await ServiceSandbox.open();
+      await configure(sandbox);
+      const installed = await sandbox.run("tbgw service install --openrc");
+      expect(installed).toMatchObject({ code: 0 });
+      expect(installed.out).toContain("wrote      /etc/init.d/tbgw");
+      const first = await sandbox.nextGateway();
+      const status = (await sandbox.run(`cat /proc/${first}/status`)).out;
+      expect(/^Uid:\t(\d+)/m.exec(status)?.[1]).toBe((await sandbox.run("id -u tbgw")).out.trim());
+      expect(/^CapEff:\t(\w+)/m.exec(status)?.[1]).toBe("0000000000000000");
+      expect(changes(await sandbox.run("tbgw service install --openrc --no-start"))).toEqual([]);
+      expect(await sandbox.run("rc-service tbgw status")).toMatchObject({ code: 0 });
+      const said = await sandbox.run("tbgw service status");
+      expect([said.code, said.out.split("\n")[0]]).toEqual([0, "openrc: started"]);
+      expect(await sandbox.run("rc-service tbgw reload")).toMatchObject({ code: 0 });
+      await sandbox.run(`kill -9 ${first}`);
+      const second = await sandbox.nextGateway(first);
+      expect(second).not.toBe(first);
+      const log = await readFile(join(sandbox.dir, "state/tbgw/logs/tbgw.log"), "utf8");
+      expect(log).toContain("Gateway is running");
+      expect(await sandbox.run("rc-service tbgw stop")).toMatchObject({ code: 0 });
+      expect(await sandbox.gateways()).toBe(0);
+      expect((await sandbox.run("rc-service tbgw status")).code).toBe(3);
+      expect((await sandbox.run("tbgw service status")).code).toBe(1);
+      expect(await sandbox.run("tbgw service uninstall")).toMatchObject({ code: 0 });
+      const left = await sandbox.run("ls /etc/init.d/tbgw /etc/conf.d/tbgw /etc/runlevels/*/tbgw");
+      expect(left.out.match(/No such file/g)).toHaveLength(3);
+      const kept = await sandbox.run("ls /etc/tbgw/tb_gateway.json /var/lib/tbgw/events.db");
+      expect(kept).toMatchObject({ code: 0 });
+      expect(await sandbox.run("tbgw service uninstall")).toMatchObject({
+        code: 0,
+        out: "No service is installed: nothing to do.\n",
+      });
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "under OpenRC: a configuration that cannot be used is said at the start",
+    async () => {
+      await using sandbox = await ServiceSandbox.open();
+      await configure(sandbox);
+      await sandbox.run("tbgw service install --openrc --no-start");
+      await writeFile(join(sandbox.dir, "etc/tbgw/tb_gateway.json"), "{ broken");
+      const started = await sandbox.run("rc-service tbgw start");
+      expect(started.code).toBe(1);
+      expect(started.out).toContain("The gateway cannot start with this configuration.");
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "under OpenRC: two capabilities for Bluetooth, the group of the port for a serial line, nothing else",
+    async () => {
+      await using sandbox = await ServiceSandbox.open();
+      await configure(sandbox);
+      const main = join(sandbox.dir, "etc/tbgw/tb_gateway.json");
+      const config = JSON.parse(await readFile(main, "utf8"));
+      config.connectors.push(
+        { type: "ble", name: "Radio", configuration: "ble.json" },
+        { type: "modbus", name: "Line", configuration: "modbus.json" },
+      );
+      await writeFile(main, JSON.stringify(config));
+      const folder = join(sandbox.dir, "etc/tbgw");
+      await writeFile(join(folder, "ble.json"), JSON.stringify({ devices: [] }));
+      const slave = { type: "serial", port: "/dev/ttyUSB7", unitId: 1, deviceName: "Meter" };
+      await writeFile(join(folder, "modbus.json"), JSON.stringify({ master: { slaves: [slave] } }));
+      const installed = await sandbox.run("tbgw service install --openrc");
+      expect(installed).toMatchObject({ code: 0 });
+      const pid = await sandbox.nextGateway();
+      const status = (await sandbox.run(`cat /proc/${pid}/status`)).out;
+      expect(/^CapEff:\t(\w+)/m.exec(status)?.[1]).toBe("0000000000003000");
+      expect(/^CapBnd:\t(\w+)/m.exec(status)?.[1]).toBe("0000000000003000");
+      const dialout = (await sandbox.run("getent group dialout")).out.split(":")[2];
+      expect(/^Groups:\t(.*)$/m.exec(status)?.[1]?.split(" ")).toContain(dialout ?? "");
+      expect(/^Uid:\t(\d+)/m.exec(status)?.[1]).not.toBe("0");
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "under cron: once and only once, again after a kill, whatever lies about of an earlier life",
+    async () => {
+      await using sandbox = await ServiceSandbox.open();
+      await configure(sandbox);
+      await sandbox.run("tbgw service install --cron --no-start");
+      // As after a power cut: the files of a lock that nobody holds, and the number of a process that is somebody else.
+      await sandbox.run("touch /var/lib/tbgw/service.lock; echo 1 >/var/lib/tbgw/service.pid");
+      await sandbox.run("chown tbgw /var/lib/tbgw/service.*");
+      const table = join(sandbox.dir, "etc/cron.d/calls");
+      await writeFile(table, "* * * * * root echo x >>/var/log/calls\n");
+      // Each second is half a minute to cron; what it starts has the clock of everybody.
+      const faketime = "/usr/lib/*/faketime/libfaketimeMT.so.1";
+      await sandbox.run(`LD_PRELOAD=$(echo ${faketime}) FAKETIME='+0 x30' cron`);
+      const first = await sandbox.nextGateway();
+      const calls = async (): Promise<number> =>
+        (await sandbox.run("cat /var/log/calls 2>/dev/null")).out.length / 2;
+      await until("cron has called several times", async () => (await calls()) >= 3, 60_000);
+      expect(await sandbox.gateways()).toBe(1);
+      expect(await sandbox.gatewayPid()).toBe(first);
+      const more = await Promise.all(
+        Array.from({ length: 4 }, () =>
+          sandbox.run("su -s /bin/sh tbgw -c /usr/local/lib/tbgw/cron.sh"),
+        ),
+      );
+      expect(more.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
+      await sandbox.run(`kill -9 ${first}`);
+      const second = await sandbox.nextGateway(first);
+      expect(await sandbox.gateways()).toBe(1);
+      expect((await sandbox.run("tbgw service status")).out).toStartWith(`cron: process ${second}`);
+      expect(changes(await sandbox.run("tbgw service install --no-start --cron"))).toEqual([]);
+      expect(await sandbox.run("tbgw service uninstall")).toMatchObject({ code: 0 });
+      await until("the gateway has ended", async () => (await sandbox.gateways()) === 0);
+      expect((await sandbox.run("ls /etc/cron.d/tbgw")).code).toBe(2);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "is refused without root, with the command to type, and never twice at once",
+    async () => {
+      await using sandbox = await ServiceSandbox.open();
+      await configure(sandbox);
+      const refused = await sandbox.run(
+        "su -s /bin/sh nobody -c 'tbgw service install --systemd --config /etc/tbgw'",
+      );
+      expect(refused.code).toBe(2);
+      expect(refused.out).toContain("sudo tbgw service install --systemd --config /etc/tbgw");
+      await sandbox.run("tbgw service install --openrc --no-start");
+      const second = await sandbox.run("tbgw service install --cron");
+      expect(second.code).toBe(2);
+      expect(second.out).toContain("tbgw service uninstall --openrc comes first");
+      await rename(join(sandbox.dir, "etc/tbgw"), join(sandbox.dir, "etc/elsewhere"));
+      const without = await sandbox.run("tbgw service install --openrc");
+      expect(without.code).toBe(3);
+    },
+    TIMEOUT_MS,
+  );
+});
