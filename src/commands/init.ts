@@ -1,7 +1,13 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
-import { relative, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { type ArgsDef, defineCommand } from "citty";
-import { type DirectoryChoice, findConfig, findDataDir } from "../config/directories.ts";
+import {
+  CONFIG_DIRECTORIES,
+  type DirectoryChoice,
+  findConfig,
+  findDataDir,
+  MAIN_FILES,
+} from "../config/directories.ts";
 import { connectorTypes } from "../connector/registry.ts";
 import { formatLogLine } from "../logging/stdout.ts";
 import { systemClock } from "../sdk/clock.ts";
@@ -82,7 +88,7 @@ async function wizard(interview: Interview, signal: AbortSignal): Promise<number
       interview,
       configDir,
       dataDir,
-      importDir: importDirOf(interview, configDir, cwd),
+      importDir: await askImport(interview, configDir, cwd),
       env: process.env,
       cwd,
       connectorTypes,
@@ -128,7 +134,9 @@ function usualConfigDir(choice: DirectoryChoice): string {
     return named;
   }
   try {
-    return findConfig(choice).configDir;
+    // The files of a Python gateway are not ours to write to: they can be imported.
+    const searched = CONFIG_DIRECTORIES.filter((dir) => dir !== PYTHON_CONFIG);
+    return findConfig({ ...choice, searched }).configDir;
   } catch (error) {
     if (!(error instanceof ConfigError)) {
       throw error;
@@ -143,12 +151,28 @@ function usualConfigDir(choice: DirectoryChoice): string {
   }
 }
 
-function importDirOf(interview: Interview, configDir: string, cwd: string): string | undefined {
-  const given = interview.flag("import");
-  if (given === undefined) {
+/** Where the package of the Python gateway keeps its files. */
+const PYTHON_CONFIG = "/etc/thingsboard-gateway/config";
+
+/** The folder to start from; asked only where a Python gateway is installed and nothing of ours is there yet. */
+async function askImport(
+  interview: Interview,
+  configDir: string,
+  cwd: string,
+): Promise<string | undefined> {
+  const isOffered = hasMain(PYTHON_CONFIG) && !hasMain(configDir) && interview.hasPerson;
+  if (!isOffered && interview.flag("import") === undefined) {
     return undefined;
   }
-  const dir = resolve(cwd, String(given));
+  const given = await interview.text({
+    flag: "import",
+    message: "There is a Python gateway: start from its folder? (empty: no)",
+    fallback: PYTHON_CONFIG,
+  });
+  if (given === "") {
+    return undefined;
+  }
+  const dir = resolve(cwd, given);
   if (!existsSync(dir) || !statSync(dir).isDirectory()) {
     throw new UsageError(`--import: there is no directory ${dir}`);
   }
@@ -158,6 +182,10 @@ function importDirOf(interview: Interview, configDir: string, cwd: string): stri
     );
   }
   return dir;
+}
+
+function hasMain(dir: string): boolean {
+  return MAIN_FILES.some((name) => existsSync(join(dir, name)));
 }
 
 function savedLines(saved: readonly SavedFile[], cwd: string): string {

@@ -79,6 +79,8 @@ export async function runWizard(host: WizardHost, signal: AbortSignal): Promise<
   let { draft } = start;
   if (start.asksPlatform) {
     draft = await platformStep(draft, host, signal);
+  } else if (host.importDir !== undefined && interview.flag("test") !== false) {
+    await tryImported(draft, host, signal);
   }
   if (start.asksStorage) {
     draft = withStorage(draft, await askStorage(interview, host.dataDir));
@@ -242,11 +244,22 @@ async function isAccepted(
   }
 }
 
+/** The platform of a folder that works elsewhere: that it cannot be reached from here is to be known, and no reason to end. */
+async function tryImported(draft: Draft, host: WizardHost, signal: AbortSignal): Promise<void> {
+  const { answers } = earlierAnswers(draft.main);
+  const { host: name = "", port = "", tls } = answers;
+  const place = { host: name, port: Number(port || 1883), tls: tls === "true" };
+  const failure = await tryDraft(draft, host, place, signal);
+  if (failure !== undefined) {
+    host.interview.say("warn", failure.text);
+  }
+}
+
 /** Connects to the platform of a draft; resolves with what is wrong and what helps, if anything is. */
 async function tryDraft(
   draft: Draft,
   host: WizardHost,
-  place: PlatformAnswers,
+  place: Pick<PlatformAnswers, "host" | "port" | "tls">,
   signal: AbortSignal,
 ): Promise<{ readonly text: string; readonly state: string } | undefined> {
   const { interview } = host;
