@@ -2,7 +2,7 @@
 
 Unit u holds u * 1000 + a at holding register a and u * 1000 + 500 + a at input register a, coils at addresses that 3
 divides, discrete inputs at those that 2 divides, and the 32 bit float 229.01 at the registers 200 to 207 in each of the four orders.
-Prints `ready` when it is about to listen.
+Prints `ready` when it listens: opening a serial port throws away what came before.
 """
 
 import asyncio
@@ -61,8 +61,9 @@ async def main(options):
     else:
         make = ModbusUdpServer if kind == "udp" else ModbusTcpServer
         server = make(context, address=("127.0.0.1", options["port"]), **common)
+    await server.serve_forever(background=True)
     print("ready", flush=True)
-    await server.serve_forever()
+    await server.serving
 
 
 logging.disable(logging.CRITICAL)
