@@ -177,6 +177,8 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
       ...(target === undefined ? {} : { target }),
       autoloadBunfig: false,
       autoloadDotenv: false,
+      // A node_modules folder beside an extension is looked into.
+      autoloadPackageJson: true,
     },
   });
   for (const log of result.logs) {

@@ -3,10 +3,13 @@ import { defineCommand } from "citty";
 import type { LoadedConnector, ReadyConnector } from "../config/connectors.ts";
 import { type LoadedConfiguration, type LoadOptions, loadConfiguration } from "../config/load.ts";
 import { connectorTypes } from "../connector/registry.ts";
+import { openExtensions } from "../extension/open.ts";
+import { systemClock } from "../sdk/clock.ts";
 import type { Explanation } from "../sdk/connector.ts";
 import { encodeJson } from "../sdk/encode.ts";
 import { errorText } from "../sdk/errors.ts";
-import { UsageError } from "./flags.ts";
+import { createLogger, type Logger } from "../sdk/logger.ts";
+import { extensionArgs, extensionFlags, UsageError } from "./flags.ts";
 import { print } from "./print.ts";
 
 /** How the findings are judged and printed. */
@@ -164,20 +167,22 @@ export const checkCommand = defineCommand({
       type: "boolean",
       description: "Fail only for what keeps the gateway from starting",
     },
+    ...extensionArgs,
   },
-  run: async ({ args }) => {
+  run: async ({ args, rawArgs }) => {
     const [extra] = args._;
     if (extra !== undefined) {
       throw new UsageError(`check takes no argument "${extra}"; the directory goes after --config`);
     }
+    const place = {
+      configDir: args.config,
+      dataDir: args.data,
+      env: process.env,
+      cwd: process.cwd(),
+    };
+    const extensions = openExtensions(extensionFlags(rawArgs, args), place, warningLog());
     const result = await check(
-      {
-        configDir: args.config,
-        dataDir: args.data,
-        env: process.env,
-        cwd: process.cwd(),
-        connectorTypes,
-      },
+      { ...place, connectorTypes, extensions },
       {
         strict: args.strict === true,
         json: args.json === true,
@@ -189,3 +194,18 @@ export const checkCommand = defineCommand({
     return result.exitCode;
   },
 });
+
+/** What is said beside the mistakes of the configuration goes to the terminal, not into what a script reads. */
+function warningLog(): Logger {
+  return createLogger({
+    source: "extension",
+    level: "warn",
+    clock: systemClock,
+    sink: ({ level, message, fields }) => {
+      // What cannot be used is among the mistakes of the configuration.
+      if (level === "warn") {
+        process.stderr.write(`tbgw: ${message}: ${JSON.stringify(fields)}\n`);
+      }
+    },
+  });
+}

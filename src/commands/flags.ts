@@ -14,6 +14,48 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** The options that say where extensions are, for each command that loads them. */
+export const extensionArgs = {
+  extensions: {
+    type: "string",
+    description: "Folder with extensions, before the usual ones; may be given several times",
+    valueHint: "DIR",
+  },
+  "allow-insecure-extensions": {
+    type: "boolean",
+    description: "Load extensions that everybody on this machine may write to",
+  },
+} as const;
+
+/** Every value of an option that may be given several times, in their order. @throws UsageError when one has no value */
+export function valuesOf(args: readonly string[], name: string): readonly string[] {
+  const values: string[] = [];
+  for (const [index, arg] of args.entries()) {
+    if (arg === "--") {
+      break;
+    }
+    const value = arg === `--${name}` ? args[index + 1] : arg.split(`--${name}=`, 2)[1];
+    if (arg === `--${name}` || arg.startsWith(`--${name}=`)) {
+      if (value === undefined || value === "" || value.startsWith("--")) {
+        throw new UsageError(`--${name} needs a value`);
+      }
+      values.push(value);
+    }
+  }
+  return values;
+}
+
+/** What a command line says about extensions. @throws UsageError */
+export function extensionFlags(
+  rawArgs: readonly string[],
+  args: { readonly "allow-insecure-extensions"?: boolean | undefined },
+): { readonly extensions: readonly string[]; readonly allowInsecure: boolean } {
+  return {
+    extensions: valuesOf(rawArgs, "extensions"),
+    allowInsecure: args["allow-insecure-extensions"] === true,
+  };
+}
+
 /** The first option the command does not know; citty would ignore it silently. */
 export function unknownFlag(args: readonly string[], known: ArgsDef): string | undefined {
   const names = new Set<string>();

@@ -3,20 +3,22 @@ import { type LoadedConfiguration, loadConfiguration } from "../config/load.ts";
 import type { Overlay } from "../config/text-file.ts";
 import { chargeStray } from "../connector/attribution.ts";
 import { connectorTypes } from "../connector/registry.ts";
+import { type ExtensionFlags, openExtensions } from "../extension/open.ts";
 import type { BoundedFile } from "../logging/bounded-file.ts";
+import { HeldLines } from "../logging/held-lines.ts";
 import { LogSettings } from "../logging/settings.ts";
 import { startAgain } from "../platform/exec.ts";
 import { collectAfterStart } from "../platform/memory.ts";
 import { systemClock } from "../sdk/clock.ts";
 import { errorText } from "../sdk/errors.ts";
-import { type Logger, type LogLevel, rateLimited } from "../sdk/logger.ts";
+import { createLogger, type Logger, type LogLevel, rateLimited } from "../sdk/logger.ts";
 import { Gateway } from "../service/gateway.ts";
 import type { GatewaySetup } from "../service/gateway-setup.ts";
 import { gatewaySetup } from "../service/setup.ts";
 import { aborted, StopSignal } from "../service/signals.ts";
 import { openSupervisor } from "../service/supervisor-link.ts";
 import { VERSION } from "../version.ts";
-import { UsageError } from "./flags.ts";
+import { extensionArgs, extensionFlags, UsageError } from "./flags.ts";
 import { print } from "./print.ts";
 
 const LEVELS: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error", "none"];
@@ -37,11 +39,14 @@ export const runCommand = defineCommand({
       description: "In the place of standard output; kept below 10 MiB with the file before",
       valueHint: "FILE",
     },
+    ...extensionArgs,
   },
-  run: async ({ args }) => {
+  run: async ({ args, rawArgs }) => {
     const logLevel = args["log-level"] === undefined ? undefined : levelOf(args["log-level"]);
     const logFile = args["log-file"];
-    return await runGateway({ configDir: args.config, dataDir: args.data, logLevel, logFile });
+    const flags = extensionFlags(rawArgs, args);
+    const place = { configDir: args.config, dataDir: args.data };
+    return await runGateway({ ...place, logLevel, logFile, flags });
   },
 });
 
@@ -52,6 +57,7 @@ interface RunOptions {
   readonly logLevel: LogLevel | undefined;
   /** Takes what goes to standard output otherwise. */
   readonly logFile: string | undefined;
+  readonly flags: ExtensionFlags;
 }
 
 function levelOf(text: string): LogLevel {
@@ -69,19 +75,18 @@ async function runGateway(options: RunOptions): Promise<number> {
   await using supervisor = await openSupervisor(process.env, clock);
   const failed = new AbortController();
   const restart = new AbortController();
+  const { configDir, dataDir } = options;
+  const place = { configDir, dataDir, env: process.env, cwd: process.cwd() };
+  const held = new HeldLines();
+  const early = createLogger({ source: "extension", level: "trace", clock, sink: held.sink });
+  const extensions = openExtensions(options.flags, place, early);
   const load = (overlay?: Overlay): Promise<LoadedConfiguration> =>
-    loadConfiguration({
-      configDir: options.configDir,
-      dataDir: options.dataDir,
-      env: process.env,
-      cwd: process.cwd(),
-      connectorTypes,
-      overlay,
-    });
+    loadConfiguration({ ...place, connectorTypes, extensions, overlay });
   const configuration = await load();
   await using output =
     options.logFile === undefined ? undefined : await openOutput(options.logFile);
   await using logs = openLogs(configuration, options.logLevel, output);
+  held.release(logs.sink);
   const log = logs.logger("service");
   handleStrayErrors(log, (error) => failed.abort(error));
   sayFindings(configuration, log);
@@ -91,13 +96,14 @@ async function runGateway(options: RunOptions): Promise<number> {
   log.info("Gateway starts", { version: VERSION, configDir: configuration.configDir });
   const setup = (loaded: LoadedConfiguration): GatewaySetup =>
     gatewaySetup(loaded, options.logLevel ?? "info");
-  const files = { loaded: configuration, load, setup };
+  const files = { loaded: configuration, load, setup, extensions };
   const gateway = await Gateway.start(
     { ...setup(configuration), files },
     {
       clock,
       sink: logs.sink,
       logs,
+      extensions,
       onFailure: (error) => failed.abort(error),
       onRestart: () => restart.abort("restart"),
     },

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { type ParseIssue, parseConfig } from "#sdk/config";
-import { errorText } from "#sdk/errors";
+import { ConfigError, errorText } from "#sdk/errors";
 import type { LogLevel } from "#sdk/logger";
 import type { Json, ReportStrategy } from "#sdk/model";
 import { nearest } from "#sdk/nearest";
@@ -35,10 +35,15 @@ interface EntryFacts {
   readonly issues: readonly FileIssue[];
 }
 
+/** The file that a definition comes from. */
+export type ExtensionOrigin = Pick<FoundConnector, "file" | "sha256">;
+
 /** A connector that can start. Its issues are mistakes that cost it something, or warnings. */
 export interface ReadyConnector extends EntryFacts {
   readonly state: "ready";
   readonly definition: ConnectorDefinition;
+  /** The file of the extension that the definition is from; `undefined`: it is inside the program. */
+  readonly extension: ExtensionOrigin | undefined;
   /** Parsed by the definition's schema, `id` and `name` included, and frozen. */
   readonly config: unknown;
   /** What the schema was given, for a thread that parses it once more. */
@@ -55,10 +60,40 @@ export interface UnusableConnector extends EntryFacts {
 /** One entry of `connectors` with its file. */
 export type LoadedConnector = ReadyConnector | UnusableConnector;
 
+/** A connector definition of an extension, and its file. */
+export interface FoundConnector {
+  readonly definition: ConnectorDefinition;
+  /** Absolute path. */
+  readonly file: string;
+  readonly sha256: string;
+}
+
+/** Where connector definitions of extensions come from. */
+export interface ConnectorExtensions {
+  /**
+   * The definition for an entry of this type and `class`; `isBuiltin`: only one that overrides what is inside the program.
+   * @throws ConfigError when there are several, or when a file that may have it cannot be used
+   */
+  find(
+    kind: "connector",
+    type: string,
+    name: string | undefined,
+    options: { readonly isBuiltin: boolean },
+  ): Promise<FoundConnector | undefined>;
+  /** Names of classes that extensions provide for a type, as far as known. */
+  known(kind: "connector", type: string): readonly string[];
+}
+
+/** No extensions at all. */
+export const NO_EXTENSIONS: ConnectorExtensions = {
+  find: async () => await Promise.resolve(undefined),
+  known: () => [],
+};
+
 /** What the entries of `connectors` are loaded with. */
 export interface ConnectorLoading extends ReferenceSources {
   readonly connectorTypes: ConnectorTypes;
-  readonly extensions: readonly ConnectorDefinition[];
+  readonly extensions: ConnectorExtensions;
   readonly mainFile: string;
   readonly document: Pick<Document, "lineOf">;
   readonly overlay?: Overlay | undefined;
@@ -133,9 +168,9 @@ async function loadEntry(
   const found = await findDefinition(placed, loading);
   if (found.definition === undefined) {
     const issue = located(loading.mainFile, loading.document, found.issue);
-    return { connector: unusable(entry, "skipped", issue, loading), secrets: [] };
+    return { connector: unusable(entry, found.state, issue, loading), secrets: [] };
   }
-  const { definition } = found;
+  const { definition, extension } = found;
   const { file } = factsOf(entry, loading);
   if (loading.overlay?.has(file) !== true && !existsSync(file)) {
     const message = `there is no file "${entry.configuration}" beside this one`;
@@ -153,7 +188,7 @@ async function loadEntry(
   const facts = { ...factsOf(entry, loading), ...content };
   return {
     connector: usable
-      ? { ...facts, state: "ready", definition, config, input }
+      ? { ...facts, state: "ready", definition, extension, config, input }
       : { ...facts, state: "invalid", definition, config: undefined },
     secrets,
   };
@@ -188,8 +223,12 @@ function unusable(
 }
 
 type FoundDefinition =
-  | { readonly definition: ConnectorDefinition }
-  | { readonly definition?: undefined; readonly issue: ParseIssue };
+  | { readonly definition: ConnectorDefinition; readonly extension: ExtensionOrigin | undefined }
+  | {
+      readonly definition?: undefined;
+      readonly issue: ParseIssue;
+      readonly state: UnusableConnector["state"];
+    };
 
 async function findDefinition(
   placed: PlacedEntry,
@@ -199,48 +238,44 @@ async function findDefinition(
   if (entry.type === "grpc" || entry.useGRPCForce === true) {
     const message = "gRPC connectors are not supported: this connector is skipped";
     const key = entry.type === "grpc" ? "type" : "useGRPCForce";
-    return { issue: error([...path, key], message) };
+    return { issue: error([...path, key], message), state: "skipped" };
   }
-  const matching = matchingExtensions(entry, loading.extensions);
   const load = Object.hasOwn(loading.connectorTypes, entry.type)
     ? loading.connectorTypes[entry.type]
     : undefined;
-  const override = matching.find((extension) => extension.overridesBuiltin === true);
-  if (load !== undefined && override === undefined) {
-    return loadBuiltin(load, path);
+  const key = entry.class === undefined ? "type" : "class";
+  try {
+    const isBuiltin = load !== undefined;
+    const found = await loading.extensions.find("connector", entry.type, entry.class, {
+      isBuiltin,
+    });
+    if (found !== undefined) {
+      const { definition, file, sha256 } = found;
+      return { definition, extension: { file, sha256 } };
+    }
+  } catch (reason) {
+    // A broken extension is mended while the gateway runs: what ran before goes on, as with a broken file.
+    return { issue: error([...path, key], extensionText(reason)), state: "invalid" };
   }
-  const [first, second] = override === undefined ? matching : [override];
-  if (first === undefined) {
-    return { issue: error([...path, "type"], absentText(entry, loading)) };
+  if (load === undefined) {
+    return { issue: error([...path, key], absentText(entry, loading)), state: "skipped" };
   }
-  if (second !== undefined) {
-    const message = `several extensions provide connectors of type "${entry.type}": choose one by "class"`;
-    return { issue: error([...path, "class"], message) };
-  }
-  return { definition: first };
+  return await loadBuiltin(load, path);
+}
+
+function extensionText(reason: unknown): string {
+  return reason instanceof ConfigError
+    ? reason.issues.map(({ path, message }) => `${path}: ${message}`).join("; ")
+    : errorText(reason);
 }
 
 async function loadBuiltin(load: ConnectorTypes[string], path: Path): Promise<FoundDefinition> {
   try {
-    return { definition: (await load()).default };
+    return { definition: (await load()).default, extension: undefined };
   } catch (reason) {
     const message = `the connector cannot be loaded: ${errorText(reason)}`;
-    return { issue: error([...path, "type"], message) };
+    return { issue: error([...path, "type"], message), state: "skipped" };
   }
-}
-
-/** The extensions that may run an entry: by the name in `class`, or the ones without a name, or the only one there is. */
-function matchingExtensions(
-  entry: ConnectorEntry,
-  extensions: readonly ConnectorDefinition[],
-): readonly ConnectorDefinition[] {
-  const ofType = extensions.filter((extension) => extension.type.toLowerCase() === entry.type);
-  const named = ofType.filter(({ name }) => name !== undefined && name === entry.class);
-  if (named.length > 0) {
-    return named;
-  }
-  const takesAll = ofType.filter(({ name }) => name === undefined);
-  return takesAll.length === 0 && entry.class === undefined ? ofType : takesAll;
 }
 
 /** Why nothing here runs an entry, and what to do. */
@@ -248,15 +283,14 @@ function absentText(entry: ConnectorEntry, loading: ConnectorLoading): string {
   const { type } = entry;
   const remedy = `an extension of type "${type}" can take its place`;
   if (entry.class !== undefined) {
-    return `"${entry.class}" names a class for the Python gateway, which cannot run here: this connector is skipped; ${remedy}`;
+    const near = nearest(entry.class, loading.extensions.known("connector", type));
+    const hint = near === undefined ? remedy : `did you mean "${near}"?`;
+    return `no extension of type "${type}" defines "${entry.class}", and a class of the Python gateway cannot run here: this connector is skipped; ${hint}`;
   }
   if (UPSTREAM_TYPES.includes(type)) {
     return `connectors of type "${type}" are not part of this gateway: this one is skipped; ${remedy}`;
   }
-  const known = [
-    ...Object.keys(loading.connectorTypes),
-    ...loading.extensions.map((extension) => extension.type),
-  ];
+  const known = Object.keys(loading.connectorTypes);
   const near = nearest(type, known);
   const hint = near === undefined ? `known are ${known.join(", ")}` : `did you mean "${near}"?`;
   return `"${type}" is not a known type of connector: this one is skipped; ${hint}`;

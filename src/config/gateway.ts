@@ -155,6 +155,10 @@ export const connectorEntry = v.looseObject({
   isolation: optional(v.picklist(["worker"]), {
     doc: "`worker`: the connector and its converters run in a thread of their own, which costs memory; one that hangs, crashes or fills the memory is ended and started again, and disturbs nobody else.",
   }),
+  startTimeoutMs: field(whole(1), 30_000, {
+    doc: "How long the `create` of the connector may take; then it is started again after a pause.",
+    unit: "ms",
+  }),
   key: optional(v.unknown(), { doc: "gRPC connectors of the Python gateway only.", ignored: true }),
   useGRPCForce: optional(v.unknown(), {
     doc: "gRPC connectors of the Python gateway only.",

@@ -3,11 +3,16 @@ import * as v from "valibot";
 import { type ParseIssue, parseConfig } from "#sdk/config";
 import { ConfigError } from "#sdk/errors";
 import { isJsonObject, type Json, type ReportStrategy } from "#sdk/model";
-import type { ConnectorDefinition } from "../connector/registry.ts";
 import type { StorageSettings } from "../storage/event-store.ts";
 import type { LimitPair, RateSettings, SessionSettings } from "../thingsboard/settings.ts";
 import { adviseOnGateway } from "./advice.ts";
-import { type ConnectorTypes, type LoadedConnector, loadConnectors } from "./connectors.ts";
+import {
+  type ConnectorExtensions,
+  type ConnectorTypes,
+  type LoadedConnector,
+  loadConnectors,
+  NO_EXTENSIONS,
+} from "./connectors.ts";
 import type { DeviceFilterRules } from "./device-filter.ts";
 import {
   type ConfigPlace,
@@ -41,8 +46,8 @@ export interface LoadOptions {
   readonly connectorTypes: ConnectorTypes;
   /** Texts in the place of files, by absolute path, to see what a change would come to. */
   readonly overlay?: Overlay | undefined;
-  /** Connector definitions of extensions, found before. */
-  readonly extensions?: readonly ConnectorDefinition[];
+  /** Connectors of extensions. Default: there are none. */
+  readonly extensions?: ConnectorExtensions | undefined;
 }
 
 /** Everything the configuration files say, checked, with defaults, frozen. */
@@ -105,7 +110,7 @@ export async function loadConfiguration(options: LoadOptions): Promise<LoadedCon
     env: options.env,
     configDir: place.configDir,
     connectorTypes: options.connectorTypes,
-    extensions: options.extensions ?? [],
+    extensions: options.extensions ?? NO_EXTENSIONS,
     mainFile: place.mainFile,
     document: main.document,
     overlay: options.overlay,

@@ -7,6 +7,8 @@ import { type DeviceData, epochMs } from "#sdk/model";
 import { nearest } from "#sdk/nearest";
 import { recordProblem } from "#sdk/record-shape";
 import type { StandardSchema } from "#sdk/standard-schema";
+import type { DefinitionOf } from "../extension/definitions.ts";
+import type { ConverterLookups } from "../extension/uses.ts";
 import type { ConverterWatch } from "./converter-watch.ts";
 import {
   type DownlinkDefinition,
@@ -36,6 +38,8 @@ export interface ConverterOptions {
   /** Default: the ones inside the program. */
   readonly uplinks?: UplinkTable;
   readonly downlinks?: DownlinkTable;
+  /** Those of extensions. Default: none. */
+  readonly extensions?: ConverterLookups | undefined;
 }
 
 const UNWATCHED: Pick<ConverterWatch, "run"> = { run: (_converter, work) => work() };
@@ -50,22 +54,33 @@ export function createConverters(options: ConverterOptions): ConnectorHost["conv
   const downlinks = options.downlinks ?? downlinkConverters[connector.type] ?? {};
   return {
     uplink: async (name, config) => {
-      const load = Object.hasOwn(uplinks, name) ? uplinks[name] : undefined;
-      if (load === undefined) {
-        throw notFound(connector, { kind: "uplink", name, known: Object.keys(uplinks) });
-      }
-      const { default: definition } = await load();
+      const definition = await findDefinition("uplink", name, uplinks, options);
       return createUplink(definition, config, options);
     },
     downlink: async (name, config) => {
-      const load = Object.hasOwn(downlinks, name) ? downlinks[name] : undefined;
-      if (load === undefined) {
-        throw notFound(connector, { kind: "downlink", name, known: Object.keys(downlinks) });
-      }
-      const { default: definition } = await load();
+      const definition = await findDefinition("downlink", name, downlinks, options);
       return createDownlink(definition, config, options);
     },
   };
+}
+
+/** The definition of a name: an extension's, or the one inside the program. @throws ConfigError */
+async function findDefinition<K extends "uplink" | "downlink">(
+  kind: K,
+  name: string,
+  builtins: Readonly<Record<string, () => Promise<{ readonly default: DefinitionOf[K] }>>>,
+  { connector, extensions }: ConverterOptions,
+): Promise<DefinitionOf[K]> {
+  const load = Object.hasOwn(builtins, name) ? builtins[name] : undefined;
+  const found = await extensions?.find(kind, name, load !== undefined);
+  if (found !== undefined) {
+    return found.definition;
+  }
+  if (load === undefined) {
+    const known = [...Object.keys(builtins), ...(extensions?.known(kind) ?? [])];
+    throw notFound(connector, { kind, name, known });
+  }
+  return (await load()).default;
 }
 
 function createUplink<Raw>(

@@ -5,6 +5,7 @@ import { InvariantError, RejectedError } from "#sdk/errors";
 import { type Logger, rateLimited } from "#sdk/logger";
 import type { DeviceData } from "#sdk/model";
 import { recordProblem } from "#sdk/record-shape";
+import type { ExtensionUses } from "../extension/uses.ts";
 import { ConverterWatch } from "./converter-watch.ts";
 import { createConverters } from "./converters.ts";
 import { connectorDir } from "./create.ts";
@@ -67,6 +68,8 @@ export interface HostServices {
   ) => Logger;
   /** Notes which connector is at work, and which of its converters, to be named if it never comes back. */
   readonly working: (connector: string, converter?: string) => void;
+  /** The converters of extensions. Default: there are none. */
+  readonly extensions?: ExtensionUses | undefined;
   readonly onStatus: (connectorId: string, status: LinkStatus, detail: string | undefined) => void;
 }
 
@@ -128,7 +131,7 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
 
 function convertersOf(
   { id, name, type }: ConnectorIdentity,
-  { clock, working }: HostServices,
+  { clock, working, extensions }: HostServices,
   { log, metrics }: Pick<ConnectorHost, "log" | "metrics">,
 ): ConnectorHost["converters"] {
   const rareLog = rateLimited(log, clock);
@@ -139,6 +142,7 @@ function convertersOf(
     rareLog,
     metrics,
     watch: new ConverterWatch({ clock, rareLog, metrics, at }),
+    extensions: extensions?.of({ id, type }),
   });
 }
 
@@ -250,7 +254,11 @@ function checkName(deviceName: unknown): void {
   }
 }
 
-function gatewayUplink(services: HostServices, guard: () => void): GatewayUplink {
+/** The way up for the gateway's own device; `guard` throws when it may not be used any more. */
+export function gatewayUplink(
+  services: Pick<HostServices, "acceptOwn">,
+  guard: () => void,
+): GatewayUplink {
   return {
     attributes: (values, signal) => {
       guard();

@@ -14,6 +14,8 @@ export interface ConnectorSetOptions {
   readonly supervise: (setup: ConnectorSetup) => ConnectorSupervisor;
   /** Told of each connector that is gone for good or gets another configuration; the next version starts when it resolves. */
   readonly onEnded?: (setup: ConnectorSetup) => Promise<void>;
+  /** The ids of connectors that need a fresh instance though their configuration is the same. Default: none. */
+  readonly stale?: () => Promise<ReadonlySet<string>>;
   /** Told how a connector logs: before it starts, and when only that has changed. */
   readonly logging?: (setup: ConnectorSetup) => void;
   /** A supervisor itself has failed: our bug. */
@@ -70,10 +72,11 @@ export class ConnectorSet implements AsyncDisposable {
     setups: readonly ConnectorSetup[],
     signal: AbortSignal,
   ): Promise<readonly StartFailure[]> {
+    const stale = await this.#options.stale?.();
     const wanted = new Map(setups.map((setup) => [setup.id, setup]));
     const gone = [...this.#running.keys()].filter((id) => !wanted.has(id));
     await Promise.all(gone.map((id) => this.#end(id)));
-    const changed = setups.filter((setup) => !this.#runs(setup));
+    const changed = setups.filter((setup) => !this.#runs(setup) || stale?.has(setup.id) === true);
     for (const setup of setups) {
       this.#options.logging?.(setup);
     }

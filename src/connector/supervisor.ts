@@ -8,8 +8,8 @@ import { checkedConnector } from "./checked-connector.ts";
 import type { IsolatedSource } from "./isolation/port.ts";
 import type { ConnectorDefinition } from "./registry.ts";
 
-/** How long `create` may take. */
-const CREATE_TIMEOUT_MS = 30_000;
+/** How long `create` may take when nobody says. */
+const START_TIMEOUT_MS = 30_000;
 /** How long a connector has to stop and release what it holds. */
 const STOP_TIMEOUT_MS = 5000;
 /** Pauses before an instance is replaced: 1 s, doubled to 5 min, from the start again after 5 min of running. */
@@ -32,6 +32,10 @@ export interface ConnectorSetup {
   readonly reportStrategy?: ReportStrategy | undefined;
   /** Whether its log lines go to the platform too. */
   readonly enableRemoteLogging?: boolean;
+  /** How long `create` may take. Default: 30 s. */
+  readonly startTimeoutMs?: number;
+  /** The extension it is from; `undefined`: it is inside the program. */
+  readonly extension?: { readonly file: string; readonly sha256: string } | undefined;
   /** What it is made from in a thread of its own; `undefined`: it runs in the collection thread. */
   readonly isolated?: IsolatedSource | undefined;
 }
@@ -184,7 +188,8 @@ export class ConnectorSupervisor {
     creating
       .then((late) => (isLate && life.aborted ? this.#disposeInstance(late) : undefined))
       .catch(() => undefined);
-    const created = this.#within(creating, CREATE_TIMEOUT_MS, "create");
+    const { startTimeoutMs = START_TIMEOUT_MS } = this.#setup;
+    const created = this.#within(creating, startTimeoutMs, "create");
     const connector = await Promise.race([created, stray.thrown]);
     isLate = false;
     return onBehalf(connector, stray);
@@ -262,10 +267,12 @@ export class ConnectorSupervisor {
 /** Errors of one instance that nobody has handled. */
 class StrayErrors implements Accountable {
   readonly name: string;
+  readonly file: string | undefined;
   readonly #thrown = Promise.withResolvers<never>();
 
-  constructor({ name }: ConnectorSetup) {
+  constructor({ name, extension }: ConnectorSetup) {
     this.name = name;
+    this.file = extension?.file;
     this.#thrown.promise.catch(() => undefined); // Heard only while the instance runs.
   }
 

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { type Clock, systemClock } from "#sdk/clock";
 import { ConfigError, type ConfigIssue, errorText } from "#sdk/errors";
@@ -165,9 +165,22 @@ export class ExtensionCatalogue {
       .flatMap(({ name }) => name ?? []);
   }
 
-  /** The folders that extensions are in at this moment, with those that hold them. */
+  /** Where extensions are looked for; the folders need not exist. */
+  get roots(): readonly string[] {
+    return this.#roots;
+  }
+
+  /** The folders of extensions that are there at this moment: the roots, those of the types, and those that count as one file. */
   get folders(): readonly string[] {
-    return this.#roots.flatMap((root) => [root, ...foldersOf(root)]);
+    return this.#roots.filter(existsSync).flatMap((root) => {
+      const types = foldersOf(root);
+      return [root, ...types, ...types.flatMap(foldersOf)];
+    });
+  }
+
+  /** Calls `listener` whenever a file was imported, or could not be, until the result is disposed. It must not throw. */
+  onLoaded(listener: () => void): Disposable {
+    return this.#loader.onLoaded(listener);
   }
 
   /** Another text when anything in the folders has changed. */

@@ -1,10 +1,11 @@
-import type { ConnectorDefinition, UplinkDefinition } from "../connector/registry.ts";
-import type { DownlinkSpec } from "../sdk/converter.ts";
+import type {
+  ConnectorDefinition,
+  DownlinkDefinition,
+  UplinkDefinition,
+} from "../connector/registry.ts";
 import type { RpcSpec } from "../sdk/rpc.ts";
 import type { StandardSchema, Tag } from "../sdk/standard-schema.ts";
 
-/** A downlink converter of any configuration schema and any entry. */
-export type DownlinkDefinition = DownlinkSpec<StandardSchema, never> & Tag<"downlink">;
 /** A method of the gateway with any parameters. */
 export type RpcDefinition = RpcSpec<StandardSchema> & Tag<"rpc">;
 

@@ -41,6 +41,7 @@ export class Loader {
   readonly #deps: LoadDeps;
   readonly #entries = new Map<string, Entry>();
   readonly #done = new Map<string, Loaded>();
+  readonly #listeners = new Set<() => void>();
 
   constructor(deps: LoadDeps) {
     this.#deps = deps;
@@ -74,7 +75,16 @@ export class Loader {
     }
     const result = await loaded;
     this.#done.set(file, result);
+    for (const listener of this.#listeners) {
+      listener();
+    }
     return result;
+  }
+
+  /** Calls `listener` after each file, until the result is disposed. It must not throw. */
+  onLoaded(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => this.#listeners.delete(listener) };
   }
 
   /** Every file that was loaded, in its latest version. */

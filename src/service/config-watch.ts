@@ -12,7 +12,7 @@ const SETTLE_MS = 300;
 export interface ConfigWatchDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly configurator: Pick<Configurator, "reload" | "files" | "current">;
+  readonly configurator: Pick<Configurator, "reload" | "files" | "current" | "extensions">;
 }
 
 /**
@@ -58,7 +58,11 @@ export class ConfigWatch implements AsyncDisposable {
 
   /** Folders, not files: a file that is replaced by another would take its watch along. */
   #watchFolders(): void {
-    const folders = new Set(this.#deps.configurator.files.map((file) => dirname(file)));
+    const { files, extensions } = this.#deps.configurator;
+    const folders = new Set([
+      ...files.map((file) => dirname(file)),
+      ...(extensions?.folders ?? []),
+    ]);
     for (const [folder, watcher] of this.#watchers) {
       if (!folders.has(folder)) {
         watcher.close();
@@ -94,7 +98,11 @@ export class ConfigWatch implements AsyncDisposable {
 
   /** Without a name anything may have changed. */
   #changed(folder: string, name: string | null): void {
-    if (name !== null && !this.#deps.configurator.files.includes(join(folder, name))) {
+    const { files, extensions } = this.#deps.configurator;
+    const isExtension =
+      extensions?.folders.includes(folder) === true ||
+      (name !== null && extensions?.roots.includes(join(folder, name)) === true);
+    if (name !== null && !isExtension && !files.includes(join(folder, name))) {
       return;
     }
     this.#settling ??= this.#deps.clock.timer(SETTLE_MS, () => {

@@ -19,6 +19,18 @@ export interface ConfigurationSource {
   load(overlay?: Overlay): Promise<LoadedConfiguration>;
   /** What a gateway is made from. */
   setup(loaded: LoadedConfiguration): GatewaySetup;
+  /** The files of extensions, which are no configuration but change what a load comes to. Default: there are none. */
+  readonly extensions?: ExtensionFolders | undefined;
+}
+
+/** Folders with files of extensions. */
+export interface ExtensionFolders {
+  /** Where extensions are looked for; the folders need not exist. */
+  readonly roots: readonly string[];
+  /** Those that are there, with the ones inside. */
+  readonly folders: readonly string[];
+  /** Another text when anything in them has changed. */
+  fingerprint(): string;
 }
 
 /** What can be changed while the gateway runs. */
@@ -61,6 +73,8 @@ export class Configurator {
   #running: GatewaySetup;
   /** A connection that a person asked for in the files and that did not prove itself. */
   #refused: SessionSettings | undefined;
+  /** The files of extensions as they were when the configuration was loaded. */
+  #code: string | undefined;
   #changes: Promise<unknown> = Promise.resolve();
 
   constructor(loaded: LoadedConfiguration, running: GatewaySetup, deps: ConfiguratorDeps) {
@@ -68,6 +82,7 @@ export class Configurator {
     this.#current = loaded;
     this.#running = running;
     this.#files.note(loaded);
+    this.#code = deps.source.extensions?.fingerprint();
     this.#keepAll("local");
   }
 
@@ -84,6 +99,11 @@ export class Configurator {
   /** Absolute paths of all files the configuration was read from, also of those that are missing. */
   get files(): readonly string[] {
     return this.#files.names;
+  }
+
+  /** Where the extensions are. */
+  get extensions(): ExtensionFolders | undefined {
+    return this.#deps.source.extensions;
   }
 
   /**
@@ -192,10 +212,12 @@ export class Configurator {
 
   /** Looks whether a person has changed a file, and takes it as far as it can be used. */
   async #catchUp(always = false): Promise<void> {
-    if (!always && !this.#files.haveChanged()) {
+    const { source, log } = this.#deps;
+    const code = source.extensions?.fingerprint();
+    if (!always && !this.#files.haveChanged() && code === this.#code) {
       return;
     }
-    const { source, log } = this.#deps;
+    this.#code = code;
     const changed = this.#files.haveChanged();
     const snapshot = this.#files.snapshot();
     const loaded = await source.load();

@@ -37,6 +37,8 @@ export interface DownlinkServicesDeps {
 export class DownlinkServices implements AsyncDisposable {
   readonly #log: Logger;
   readonly #methods: Map<string, GatewayMethod>;
+  /** Names of those that extensions define. */
+  #extensionMethods: readonly string[] = [];
   readonly #rpc: Rpc;
   readonly #attributes: Attributes;
   readonly #claims: Claims;
@@ -69,6 +71,15 @@ export class DownlinkServices implements AsyncDisposable {
         this.#methods.set(name, method);
       }
     }
+  }
+
+  /** The methods that extensions define, in place of those they defined before. Others are not replaced by them. */
+  setExtensionMethods(methods: GatewayMethods): void {
+    for (const name of this.#extensionMethods) {
+      this.#methods.delete(name);
+    }
+    this.#extensionMethods = [...methods.keys()].filter((name) => !this.#methods.has(name));
+    this.addMethods(methods);
   }
 
   /** Calls of the platform since the start. */

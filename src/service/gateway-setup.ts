@@ -1,6 +1,7 @@
 import type { LeftBehind } from "../config/storage.ts";
 import type { PulseLimits } from "../connector/isolation/pulse.ts";
 import type { ConnectorSetup } from "../connector/supervisor.ts";
+import type { ExtensionCatalogue } from "../extension/catalogue.ts";
 import type { LogSettings } from "../logging/settings.ts";
 import type { ReportSettings } from "../pipeline/reports.ts";
 import type { Clock } from "../sdk/clock.ts";
@@ -51,6 +52,8 @@ export interface GatewayOptions {
   /** Epoch milliseconds before which the clock cannot be right. Default: the build of the program. */
   readonly buildMs?: number;
   readonly sink: LogSink;
+  /** Converters and methods of extensions. Default: there are none. */
+  readonly extensions?: ExtensionCatalogue | undefined;
   /** Where lines go, and from which level on. Default: all to `sink`. */
   readonly logs?: LogSettings;
   /** The gateway cannot go on; the process should end with exit code 1, for its supervisor to start it again. */

@@ -1,5 +1,5 @@
 import { type CreateOptions, createInstance } from "../connector/create.ts";
-import { createHost, type HostServices } from "../connector/host.ts";
+import { createHost, gatewayUplink, type HostServices } from "../connector/host.ts";
 import { ConnectorSet } from "../connector/reload.ts";
 import { ConnectorSupervisor } from "../connector/supervisor.ts";
 import { DeliveryClient } from "../delivery/client.ts";
@@ -13,6 +13,7 @@ import { DeviceService, plainDevices } from "./device-service.ts";
 import type { Devices } from "./devices.ts";
 import { DownlinkServices } from "./downlink-services.ts";
 import { Downlinks } from "./downlinks.ts";
+import { ExtensionServices } from "./extension-services.ts";
 import type { GatewayOptions, GatewaySetup } from "./gateway-setup.ts";
 import { LiveConfiguration } from "./live-configuration.ts";
 import { LocalViews } from "./local-views.ts";
@@ -55,6 +56,7 @@ export class Gateway implements AsyncDisposable {
   readonly #connectors: ConnectorSet;
   readonly #directory = new ConnectorDirectory();
   readonly #down: DownlinkServices;
+  readonly #extensions: ExtensionServices | undefined;
   readonly #counters: ConnectorCounters;
   readonly #observation: Observation;
   readonly #views: LocalViews;
@@ -87,6 +89,7 @@ export class Gateway implements AsyncDisposable {
     });
     this.#down = this.#openDownlinks(parts);
     this.#down.addMethods(parts.remote.shell.methods);
+    this.#extensions = this.#openExtensions(parts);
     this.#services = this.#buildServices(parts);
     const { clock, onFailure, isolationLimits: limits } = options;
     const level = (name: string): LogLevel => this.#logs.levels.connector(name, "connector");
@@ -105,6 +108,7 @@ export class Gateway implements AsyncDisposable {
           onRunning: ({ id, name, type }, running) =>
             this.#directory.add({ id, name, type, connector: running }),
         }),
+      stale: async () => (await this.#extensions?.refresh()) ?? new Set(),
       onEnded: ({ id }) => this.#pipeline.forget(id),
       onFailure,
     });
@@ -168,6 +172,7 @@ export class Gateway implements AsyncDisposable {
     const shown = { observation, views, logs, remote };
     const linked = { downlinks, delivery, platform, announced, own };
     const gateway = new Gateway(setup, options, { devices, stamps, ...linked, ...shown });
+    await gateway.#extensions?.loadMethods();
     gateway.#startConnectors();
     gateway.#openConfiguration(platform);
     await views.show(gateway.#status);
@@ -203,6 +208,7 @@ export class Gateway implements AsyncDisposable {
     await this.#pipeline[Symbol.asyncDispose]();
     await this.#statistics[Symbol.asyncDispose]();
     await this.#remote[Symbol.asyncDispose]();
+    this.#extensions?.[Symbol.dispose]();
     this.#own[Symbol.dispose]();
     await this.#views[Symbol.asyncDispose]();
     this.#stamps[Symbol.dispose]();
@@ -295,6 +301,22 @@ export class Gateway implements AsyncDisposable {
     });
   }
 
+  #openExtensions({ own }: GatewayParts): ExtensionServices | undefined {
+    const { clock, extensions } = this.#options;
+    const acceptOwn: HostServices["acceptOwn"] = (data, signal) =>
+      this.#pipeline.acceptOwn(data, signal);
+    return (
+      extensions &&
+      new ExtensionServices(extensions, {
+        clock,
+        log: this.#logs.logger("extension"),
+        gateway: gatewayUplink({ acceptOwn }, () => undefined),
+        publish: (values) => own.publish(values),
+        setMethods: (methods) => this.#down.setExtensionMethods(methods),
+      })
+    );
+  }
+
   #buildPipeline(parts: GatewayParts): Pipeline {
     const { clock } = parts.stamps;
     const lossLog = rateLimited(this.#log, clock);
@@ -339,6 +361,7 @@ export class Gateway implements AsyncDisposable {
       claim: this.#down.claim,
       platform: parts.platform,
       working: (connector, converter) => parts.delivery.working(connector, converter),
+      extensions: this.#extensions?.uses,
       logger: (connector, channel) => this.#logs.connectorLogger(connector, channel),
       onStatus: (connectorId, status, detail) => {
         this.#observation.links.set(connectorId, { status, detail });

@@ -28,6 +28,8 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
             logLevel: logLevel === "info" ? connector.logLevel : logLevel,
             reportStrategy: connector.reportStrategy,
             enableRemoteLogging: connector.enableRemoteLogging,
+            startTimeoutMs: connector.entry.startTimeoutMs,
+            extension: connector.extension,
             isolated: isolatedSource(connector),
           },
         ]

@@ -3,11 +3,15 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { connectorId } from "../../../src/config/connector-id.ts";
+import type { ConnectorExtensions } from "../../../src/config/connectors.ts";
 import { type LoadOptions, loadConfiguration } from "../../../src/config/load.ts";
+import { ExtensionCatalogue } from "../../../src/extension/catalogue.ts";
 import { type ConnectorSpec, defineConnector } from "../../../src/sdk/connector.ts";
 import type { StandardSchema } from "../../../src/sdk/standard-schema.ts";
 import { testConnectors } from "../../support/config-connectors.ts";
 import { ConfigFiles } from "../../support/config-files.ts";
+import { connectorText, writeExtensions } from "../../support/extension-files.ts";
+import { memoryLog } from "../../support/memory-log.ts";
 
 const PLATFORM = { host: "a", security: { accessToken: "t0ken" } };
 
@@ -34,6 +38,18 @@ function extension(name: string | undefined, more: Partial<ConnectorSpec<Standar
     },
     ...more,
   });
+}
+
+/** Extensions that are there already, by their `class`. */
+function provided(...definitions: readonly ReturnType<typeof extension>[]): ConnectorExtensions {
+  const at = { file: "/x/meter.ts", sha256: "0" };
+  return {
+    find: async (_kind, type, name) => {
+      const definition = definitions.find((one) => one.type === type && one.name === name);
+      return await Promise.resolve(definition && { definition, ...at });
+    },
+    known: () => definitions.flatMap(({ name }) => name ?? []),
+  };
 }
 
 describe("loadConfiguration", () => {
@@ -117,7 +133,7 @@ describe("loadConfiguration", () => {
 
   test("the strategy of an older form of a connector file counts once it is upgraded", async () => {
     const upgrade = () => ({ reportStrategy: { type: "ON_CHANGE" } });
-    const extensions = [extension(undefined, { upgrade })];
+    const extensions = provided(extension(undefined, { upgrade }));
     const entry = { type: "meter", name: "M", configuration: "m.json" };
     using files = new ConfigFiles({ "tb_gateway.json": main([entry]), "m.json": { old: true } });
     const { connectors } = await load(files, { extensions });
@@ -130,25 +146,54 @@ describe("loadConfiguration", () => {
       { type: "Meter", name: "2", class: "Other", configuration: "m.json" },
     ];
     using files = new ConfigFiles({ "tb_gateway.json": main(named), "m.json": { x: 1 } });
-    const [a, all] = [extension("A"), extension(undefined)];
-    const { connectors } = await load(files, { extensions: [all, a] });
-    expect(connectors.map(({ definition }) => definition)).toEqual([a, all]);
+    const root = join(files.path, "extensions");
+    const extensions = new ExtensionCatalogue({
+      roots: [root],
+      log: memoryLog().log,
+      allowInsecure: false,
+    });
+    const text = (name?: string): string =>
+      connectorText({ type: "meter", ...(name === undefined ? {} : { name }) });
+    writeExtensions(root, { "meter/all.ts": text(), "meter/a.ts": text("A") });
+    const { connectors } = await load(files, { extensions });
+    expect(connectors).toMatchObject([
+      { state: "ready", definition: { name: "A" }, extension: { file: join(root, "meter/a.ts") } },
+      { state: "ready", extension: { file: join(root, "meter/all.ts") } },
+    ]);
     files.write("tb_gateway.json", main([{ type: "meter", name: "3", configuration: "m.json" }]));
-    const only = await load(files, { extensions: [a] });
-    expect(only.connectors).toMatchObject([{ state: "ready", definition: a }]);
-    const several = await load(files, { extensions: [a, extension("B")] });
-    expect(several.connectors).toMatchObject([{ state: "skipped" }]);
+    writeExtensions(root, { "meter/all.ts": text("B") });
+    const several = await load(files, { extensions });
+    expect(several.connectors).toMatchObject([{ state: "invalid" }]);
     expect(several.issues[0]?.message).toContain("several extensions");
+    writeExtensions(root, { "meter/all.ts": "}" });
+    expect((await load(files, { extensions })).connectors).toMatchObject([{ state: "ready" }]);
+    files.write("tb_gateway.json", main([{ ...named[0], class: "Aa" }]));
+    const broken = await load(files, { extensions });
+    expect(broken.issues[0]?.message).toContain(`${join(root, "meter/all.ts")}: line 1: `);
+    writeExtensions(root, { "meter/all.ts": "" });
+    const absent = await load(files, { extensions });
+    expect(absent.connectors).toMatchObject([{ state: "skipped" }]);
+    expect(absent.issues[0]?.message).toContain('did you mean "A"?');
   });
 
   test("a connector inside the program goes before an extension, unless that says otherwise", async () => {
     using files = new ConfigFiles({ "tb_gateway.json": main([BUS]), "bus.json": BUS_FILE });
-    const plain = extension(undefined, { type: "bus" });
-    const override = extension(undefined, { type: "bus", overridesBuiltin: true });
-    const definitionOf = async (one: typeof plain) =>
-      (await load(files, { extensions: [one] })).connectors[0]?.definition;
-    expect(await definitionOf(plain)).not.toBe(plain);
-    expect(await definitionOf(override)).toBe(override);
+    const root = join(files.path, "extensions");
+    const log = memoryLog();
+    const extensions = new ExtensionCatalogue({
+      roots: [root],
+      log: log.log,
+      allowInsecure: false,
+    });
+    writeExtensions(root, { "bus/bus.ts": connectorText({ type: "bus" }) });
+    const originOf = async () => (await load(files, { extensions })).connectors[0];
+    expect(await originOf()).toMatchObject({ state: "ready", extension: undefined });
+    const more = "overridesBuiltin: true,";
+    writeExtensions(root, { "bus/bus.ts": connectorText({ type: "bus", more }) });
+    expect(await originOf()).toMatchObject({ extension: { file: join(root, "bus/bus.ts") } });
+    expect(log.messages("warn")).toEqual([
+      "An extension takes the place of a part of this program",
+    ]);
   });
 
   test("an upgrade or a check that throws costs that connector only", async () => {
@@ -169,7 +214,10 @@ describe("loadConfiguration", () => {
       "m.json": { x: 1 },
       "bus.json": BUS_FILE,
     });
-    const extensions = [extension("A", { upgrade: fail }), extension("B", { schema: broken })];
+    const extensions = provided(
+      extension("A", { upgrade: fail }),
+      extension("B", { schema: broken }),
+    );
     const { connectors, issues } = await load(files, { extensions });
     expect(connectors.map(({ state }) => state)).toEqual(["invalid", "invalid", "ready"]);
     expect(issues.filter(({ message }) => message.includes("bad day"))).toHaveLength(2);

@@ -314,6 +314,9 @@ describe("ExtensionUses", () => {
     expect([...(await uses.stale())]).toEqual([]);
     writeExtensions(it.path, { "first/mqtt/a.ts": `${uplinkText("A")}// changed` });
     expect([...(await uses.stale())]).toEqual(["one"]);
+    writeExtensions(it.path, { "first/mqtt/a.ts": "{" });
+    expect([...(await uses.stale())]).toEqual([]);
+    writeExtensions(it.path, { "first/mqtt/a.ts": `${uplinkText("A")}// mended` });
     writeFileSync(join(it.path, "first/mqtt/b.ts"), uplinkText("B"));
     expect([...(await uses.stale())]).toEqual(["one", "two"]);
     uses.forget("one");
