@@ -52,6 +52,8 @@ const LIKELY_UNITS = [1, 255, 0];
 const MAX_UNIT = 247;
 /** Registers read with one request; refused ranges are halved. */
 const CHUNK = 64;
+/** Requests in a row without an answer after which a table is given up. */
+const MAX_SILENCES = 2;
 /** Lines of a finding that lists values. */
 const MAX_LISTED = 40;
 const TABLES = { 3: "holding registers", 4: "input registers" } as const;
@@ -137,21 +139,26 @@ class Scan {
     [first, last]: readonly [number, number],
   ): Promise<Words> {
     const words = new Map<number, number>();
-    for (let address = first; address <= last; address += CHUNK) {
-      await this.#collect({ unit, code, words }, address, Math.min(CHUNK, last - address + 1));
+    let silences = 0;
+    // A table that a device does not have may be answered by nothing at all.
+    for (let address = first; address <= last && silences < MAX_SILENCES; address += CHUNK) {
+      const count = Math.min(CHUNK, last - address + 1);
+      const isHeard = await this.#collect({ unit, code, words }, address, count);
+      silences = isHeard ? 0 : silences + 1;
     }
     return words;
   }
 
+  /** Resolves with whether there was any answer. */
   async #collect(
     place: { readonly unit: number; readonly code: 3 | 4; readonly words: Map<number, number> },
     address: number,
     count: number,
-  ): Promise<void> {
+  ): Promise<boolean> {
     this.#signal.throwIfAborted();
     const found = await this.#read(place.unit, place.code, [address, count]);
     if (found === "silent") {
-      return;
+      return false;
     }
     if (found === "refused") {
       if (count > 1) {
@@ -159,7 +166,7 @@ class Scan {
         await this.#collect(place, address, half);
         await this.#collect(place, address + half, count - half);
       }
-      return;
+      return true;
     }
     for (let index = 0; index < count; index += 1) {
       place.words.set(
@@ -167,6 +174,7 @@ class Scan {
         ((found[2 * index] ?? 0) << 8) | (found[2 * index + 1] ?? 0),
       );
     }
+    return true;
   }
 
   async #read(

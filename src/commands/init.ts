@@ -191,7 +191,7 @@ function hasMain(dir: string): boolean {
 function savedLines(saved: readonly SavedFile[], cwd: string): string {
   const short = (file: string): string => {
     const path = relative(cwd, file);
-    return path.startsWith("..") || path === "" ? file : path;
+    return path.startsWith("..") || path === "" || cwd === "/" ? file : path;
   };
   const lines = saved.map(({ file, backup }) =>
     backup === undefined

@@ -10,6 +10,7 @@ import { BINARY } from "../support/gateway-process.ts";
 import { freePort } from "../support/ports.ts";
 import { PtyPair } from "../support/pty-pair.ts";
 import { writePythonFolder } from "../support/python-folder.ts";
+import { ServiceSandbox } from "../support/service-sandbox.ts";
 import { temporaryDir } from "../support/temporary-dir.ts";
 import { TmuxTerminal } from "../support/tmux.ts";
 import { until } from "../support/until.ts";
@@ -121,11 +122,7 @@ describe("tbgw init in a terminal", () => {
       for (const step of way(peers.platform.port, peers.device.port)) {
         await answer(terminal, step);
       }
-      // Whether there is a service to install depends on the machine.
-      await terminal.shows(/Next:|Install the service/);
-      if ((await terminal.screen()).includes("Install the service")) {
-        await terminal.press("n");
-      }
+      await answer(terminal, ["Install the service", "Enter"]);
       await terminal.shows("ended with 0");
       const screen = await terminal.screen();
       expect(screen).toContain("takes this device for a gateway");
@@ -168,6 +165,23 @@ describe("tbgw init in a terminal", () => {
   );
 
   test(
+    "Ctrl-C at the question after the last one leaves everything written",
+    async () => {
+      await using peers = await plant();
+      using dir = temporaryDir();
+      await using terminal = await TmuxTerminal.start(`${BINARY} init`, dir.path);
+      for (const step of way(peers.platform.port, peers.device.port)) {
+        await answer(terminal, step);
+      }
+      await answer(terminal, ["Install the service", "C-c"]);
+      await terminal.shows("ended with 0");
+      expect(await terminal.screen()).not.toContain("Nothing was written");
+      expect(await tbgw(dir.path, ["check", "--config", "config"])).toMatchObject({ code: 0 });
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "Ctrl-C while it looks at a device leaves nothing behind",
     async () => {
       await using peers = await plant();
@@ -204,6 +218,34 @@ describe("tbgw init in a terminal", () => {
       await answer(terminal, ["How does the gateway prove who it is?", "Enter"]);
       await answer(terminal, ["Access token of the gateway device", TOKEN, "Enter"]);
       await terminal.shows("takes this device for a gateway");
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe("tbgw init and the service", () => {
+  test(
+    "installs it, and what is added later is the service's to read",
+    async () => {
+      await using peers = await plant();
+      await using sandbox = await ServiceSandbox.open();
+      const place = `--host 127.0.0.1 --port ${peers.platform.port} --token ${TOKEN}`;
+      const modbus = `--connector modbus --modbus-target 127.0.0.1:${peers.device.port}`;
+      const made = await sandbox.run(`cd / && tbgw init ${place} ${modbus} --service`);
+      expect(made).toMatchObject({ code: 0 });
+      expect(made.out).toContain("wrote /etc/tbgw/tb_gateway.json");
+      expect(made.out).not.toContain(TOKEN);
+      await until("a value arrived", () => peers.platform.valueCount("Modbus 1", "r_0") > 0);
+      const add = "--existing add --connector modbus --modbus-target 10.255.255.1";
+      const added = await sandbox.run(`tbgw init ${add} --modbus-values t=16int@0`);
+      expect(added).toMatchObject({ code: 0 });
+      const owners = await sandbox.run("stat -c '%U %a %n' /etc/tbgw/*");
+      expect(owners.out.trim().split("\n")).toEqual([
+        "tbgw 644 /etc/tbgw/modbus-2.json",
+        "tbgw 644 /etc/tbgw/modbus.json",
+        "tbgw 600 /etc/tbgw/tb_gateway.json",
+        "tbgw 600 /etc/tbgw/tb_gateway.json.bak",
+      ]);
     },
     TIMEOUT_MS,
   );

@@ -81,7 +81,7 @@ function problemOf(
 
 function answered<Value>(value: Value | typeof CANCEL_SYMBOL): Value {
   if (value === CANCEL_SYMBOL) {
-    cancel("Nothing was written.");
+    cancel("Stopped.");
     throw new Cancelled();
   }
   return value;

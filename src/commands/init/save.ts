@@ -1,6 +1,7 @@
 import {
   accessSync,
   chmodSync,
+  chownSync,
   constants,
   copyFileSync,
   cpSync,
@@ -128,6 +129,7 @@ function replaceFiles({ configDir, files, secret }: Saving): readonly SavedFile[
       saved.push({ file, backup });
       staged[index]?.commit();
       chmodSync(file, modeOf(one, secret));
+      giveToOwner(file, backup ?? configDir);
     }
   } catch (error) {
     for (const one of staged) {
@@ -137,6 +139,14 @@ function replaceFiles({ configDir, files, secret }: Saving): readonly SavedFile[
     throw error;
   }
   return saved;
+}
+
+/** What root writes for a service belongs to the user of the service, as what it replaces, or as the folder. */
+function giveToOwner(file: string, like: string): void {
+  const { uid, gid } = statSync(like);
+  if (process.getuid?.() === 0 && uid !== 0) {
+    chownSync(file, uid, gid);
+  }
 }
 
 function putBack(saved: readonly SavedFile[]): void {
@@ -157,6 +167,7 @@ function backUp(file: string): string {
   }
   copyFileSync(file, name, constants.COPYFILE_EXCL);
   chmodSync(name, SECRET_MODE);
+  giveToOwner(name, file);
   return name;
 }
 

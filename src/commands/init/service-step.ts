@@ -1,6 +1,6 @@
 import { errorText } from "#sdk/errors";
 import type { Runnable } from "../runnable.ts";
-import type { Interview } from "./interview.ts";
+import { Cancelled, type Interview } from "./interview.ts";
 
 /**
  * Offers to install the service, where this program can do that; resolves with whether it was installed. Without anybody to ask it is done
@@ -14,12 +14,7 @@ export async function offerService(
   if (install === undefined) {
     return false;
   }
-  const isWanted = await interview.confirm({
-    flag: "service",
-    message: "Install the service, so that the gateway starts with this machine?",
-    fallback: false,
-  });
-  if (!isWanted) {
+  if (!(await isWanted(interview))) {
     return false;
   }
   const { configDir, dataDir } = places;
@@ -37,6 +32,22 @@ export async function offerService(
   }
   interview.say("warn", "The service is not installed. The configuration is there all the same.");
   return false;
+}
+
+/** The files are written by then: Ctrl-C means no. */
+async function isWanted(interview: Interview): Promise<boolean> {
+  try {
+    return await interview.confirm({
+      flag: "service",
+      message: "Install the service, so that the gateway starts with this machine?",
+      fallback: false,
+    });
+  } catch (error) {
+    if (error instanceof Cancelled) {
+      return false;
+    }
+    throw error;
+  }
 }
 
 async function installCommand(): Promise<Runnable | undefined> {
