@@ -66,9 +66,20 @@ export class Central implements AsyncDisposable {
 
   /** Opens the adapter, resets it and waits until it is ready. @throws TransientError that says what to do */
   static async open(options: CentralOptions, signal: AbortSignal): Promise<Central> {
-    const { place, clock, connects } = options;
-    const channel = connects ? "user" : "raw";
-    const port = await openHciPort(place, { clock, channel, timeoutMs: OPEN_TIMEOUT_MS }, signal);
+    const { place, clock, connects, log } = options;
+    const port = await openHciPort(
+      place,
+      {
+        clock,
+        channel: connects ? "user" : "raw",
+        timeoutMs: OPEN_TIMEOUT_MS,
+        onTaken: () =>
+          log.warn(
+            "The Bluetooth adapter was up and was taken from the system, as by hciconfig down",
+          ),
+      },
+      signal,
+    );
     const central = new Central(port, options);
     try {
       await central.#start(signal);

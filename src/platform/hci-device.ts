@@ -1,7 +1,7 @@
 import { closeSync, writeSync } from "node:fs";
 import { TransientError } from "#sdk/errors";
 import type { ByteChannel } from "./hci-socket.ts";
-import { libc } from "./libc.ts";
+import { type Libc, libc } from "./libc.ts";
 
 /**
  * `user`: the adapter is ours alone, also to connect with. `raw`: shared with the system's own Bluetooth service; only
@@ -16,6 +16,8 @@ const BTPROTO_HCI = 1;
 const CHANNELS = { raw: 0, user: 1 } as const;
 const SOL_HCI = 0;
 const HCI_FILTER = 2;
+/** `_IOW('H', 202, int)`: takes an adapter down, as `hciconfig hci0 down` does. */
+const HCIDEVDOWN = 0x400448ca;
 
 const ERRORS = {
   EPERM: 1,
@@ -27,14 +29,21 @@ const ERRORS = {
   ERFKILL: 132,
 } as const;
 
-/** Opens `hci<index>` of the kernel. @throws TransientError with the command that helps */
-export function openHciDevice(index: number, channel: HciChannel): ByteChannel {
+/**
+ * Opens `hci<index>` of the kernel. For the user channel the adapter must be down: one that is up is taken down, and `onTaken` is called.
+ * @throws TransientError with the command that helps
+ */
+export function openHciDevice(
+  index: number,
+  channel: HciChannel,
+  onTaken: () => void = () => undefined,
+): ByteChannel {
   const name = `hci${index}`;
   const fd = libc().socket(AF_BLUETOOTH, SOCK_RAW_CLOEXEC_NONBLOCK, BTPROTO_HCI);
   if (fd < 0) {
     throw refusal(name, -fd, channel);
   }
-  const failure = bind(fd, index, channel);
+  const failure = bindHciDevice(libc(), fd, { index, channel, onTaken });
   if (failure !== 0) {
     closeSync(fd);
     throw refusal(name, failure, channel);
@@ -42,21 +51,46 @@ export function openHciDevice(index: number, channel: HciChannel): ByteChannel {
   return new DescriptorChannel(fd, name);
 }
 
+/** Binds a socket to an adapter, and takes the adapter down first where that is needed and allowed. 0, or the number of the error. */
+export function bindHciDevice(
+  calls: Pick<Libc, "bind" | "setsockopt" | "ioctlNumber">,
+  fd: number,
+  wanted: { readonly index: number; readonly channel: HciChannel; readonly onTaken: () => void },
+): number {
+  const { index, channel, onTaken } = wanted;
+  const failure = bind(calls, fd, { index, channel });
+  if (failure !== ERRORS.EBUSY || channel !== "user") {
+    return failure;
+  }
+  if (calls.ioctlNumber(fd, HCIDEVDOWN, index) !== 0) {
+    return failure;
+  }
+  const second = bind(calls, fd, { index, channel });
+  if (second === 0) {
+    onTaken();
+  }
+  return second;
+}
+
 /** 0, or the number of the error. */
-function bind(fd: number, index: number, channel: HciChannel): number {
+function bind(
+  calls: Pick<Libc, "bind" | "setsockopt">,
+  fd: number,
+  { index, channel }: { readonly index: number; readonly channel: HciChannel },
+): number {
   const address = new Uint8Array(6);
   const view = new DataView(address.buffer);
   view.setUint16(0, AF_BLUETOOTH, true);
   view.setUint16(2, index, true);
   view.setUint16(4, CHANNELS[channel], true);
-  const bound = libc().bind(fd, address);
+  const bound = calls.bind(fd, address);
   if (bound !== 0 || channel === "user") {
     return bound;
   }
   // A raw socket shows nothing until it is asked to: all events, of all commands.
   const filter = new Uint8Array(16);
   filter.fill(0xff, 0, 12);
-  return libc().setsockopt(fd, { level: SOL_HCI, name: HCI_FILTER }, filter);
+  return calls.setsockopt(fd, { level: SOL_HCI, name: HCI_FILTER }, filter);
 }
 
 /** What keeps the adapter from us, and the command that changes it. */

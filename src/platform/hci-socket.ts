@@ -24,7 +24,13 @@ const MAX_UNSENT = 262_144;
 /** Opens the way to a controller. @throws TransientError that says what to do when there is none, or no permission */
 export async function openHciPort(
   place: AdapterPlace,
-  options: { readonly clock: Clock; readonly channel: HciChannel; readonly timeoutMs: number },
+  options: {
+    readonly clock: Clock;
+    readonly channel: HciChannel;
+    readonly timeoutMs: number;
+    /** An adapter of this machine was up, and was taken down to have it alone. */
+    readonly onTaken?: () => void;
+  },
   signal: AbortSignal,
 ): Promise<HciPort> {
   const { clock } = options;
@@ -48,7 +54,7 @@ export async function openHciPort(
         ),
       );
     case "device":
-      return new HciPort(openHciDevice(place.index, options.channel));
+      return new HciPort(openHciDevice(place.index, options.channel, options.onTaken));
   }
 }
 

@@ -2,7 +2,7 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { expect, test } from "bun:test";
 import { closeSync, readSync, writeSync } from "node:fs";
-import { DescriptorChannel, openHciDevice } from "../../src/platform/hci-device.ts";
+import { bindHciDevice, DescriptorChannel, openHciDevice } from "../../src/platform/hci-device.ts";
 import { HciPort } from "../../src/platform/hci-socket.ts";
 import { until } from "../support/until.ts";
 
@@ -61,4 +61,44 @@ test.each(["user", "raw"] as const)("an adapter that is not there: what helps (%
   expect(() => openHciDevice(999, channel)).toThrow(
     /^Cannot open Bluetooth adapter hci999: .+; (run: |is it plugged in)/,
   );
+});
+
+test.each([
+  ["down", [0], 0, 0, false],
+  ["up, and may be taken down", [16, 0], 0, 0, true],
+  ["up, without the permission", [16], 1, 16, false],
+  ["up, and taken back at once", [16, 16], 0, 16, false],
+  ["away", [19], 0, 19, false],
+] as const)("an adapter that is %s", (...[, binds, down, outcome, isTaken]) => {
+  const results: number[] = [...binds];
+  const requests: unknown[] = [];
+  let taken = false;
+  const calls = {
+    bind: () => results.shift() ?? -1,
+    setsockopt: () => 0,
+    ioctlNumber: (...args: readonly unknown[]) => {
+      requests.push(args);
+      return down;
+    },
+  };
+  const onTaken = (): void => {
+    taken = true;
+  };
+  expect(bindHciDevice(calls, 7, { index: 2, channel: "user", onTaken })).toBe(outcome);
+  expect(taken).toBe(isTaken);
+  // HCIDEVDOWN of the kernel's hci_sock.h, for hci2 alone, and only where the adapter was busy.
+  expect(requests).toEqual(binds[0] === 16 ? [[7, 0x400448ca, 2]] : []);
+  expect(results).toEqual([]);
+});
+
+test("a shared adapter is never taken down", () => {
+  const calls = {
+    bind: () => 16,
+    setsockopt: () => 0,
+    ioctlNumber: (): number => {
+      throw new Error("it must not be asked for");
+    },
+  };
+  const onTaken = (): void => undefined;
+  expect(bindHciDevice(calls, 7, { index: 0, channel: "raw", onTaken })).toBe(16);
 });
