@@ -15,6 +15,7 @@ import { Device } from "./device.ts";
 import type { DeviceConfig } from "./device-config.ts";
 import { explainBle } from "./explain.ts";
 import { upgradeConfig } from "./legacy.ts";
+import { probeArgs, probeBle } from "./probe.ts";
 import { DeviceUplink } from "./uplink.ts";
 
 /** At the end: time for what was read already to become durable. */
@@ -37,6 +38,8 @@ export default defineConnector({
     return new BleConnector(config, host, uplinks);
   },
   explain: explainBle,
+  probeArgs,
+  probe: probeBle,
 });
 
 /** Devices whose name and address no other has: one peripheral cannot be connected twice. */

@@ -4,8 +4,10 @@ import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
+import { readBleConfig } from "../support/ble-connector.ts";
 import { BlePeer, DOORS, doorAddress } from "../support/ble-peer.ts";
-import { GatewayProcess, type Launch } from "../support/gateway-process.ts";
+import { BINARY, GatewayProcess, type Launch } from "../support/gateway-process.ts";
+import { freePort } from "../support/ports.ts";
 import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 90_000;
@@ -119,4 +121,55 @@ describe("the compiled program and Bluetooth", () => {
     },
     TIMEOUT_MS,
   );
+});
+
+/** What `tbgw probe ble` prints, with the code it ends with. */
+async function probe(...args: readonly string[]): Promise<readonly [number, string]> {
+  const child = Bun.spawn([BINARY, "probe", "ble", ...args], { stdout: "pipe", stderr: "pipe" });
+  const [output, errors] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  return [await child.exited, output + errors];
+}
+
+describe("tbgw probe ble", () => {
+  test(
+    "lists who is around, and what one of them has, each with a file to begin with",
+    async () => {
+      await using peer = await BlePeer.start();
+      const adapter = `tcp:127.0.0.1:${peer.port}`;
+      const [code, heard] = await probe("--adapter", adapter, "--seconds", "3");
+      expect(heard).toContain(
+        `${doorAddress(1)}  -50 dBm  "Door 2"  Ruuvi (0x0499): 0100e7  sent with 0 dBm`,
+      );
+      expect(heard).toContain('"companyId":1177');
+      expect(code).toBe(0);
+
+      const [lookCode, seen] = await probe(doorAddress(0), "--adapter", adapter, "--json");
+      expect(lookCode).toBe(0);
+      expect(seen).toContain("00002a19-0000-1000-8000-00805f9b34fb (read): 5b  battery = 91");
+      const { config } = JSON.parse(seen.trim().split("\n").at(-1) ?? "");
+      expect(readBleConfig(config)).toMatchObject({ issues: [] });
+      expect(config.devices[0].telemetry).toContainEqual({
+        key: "battery",
+        method: "read",
+        characteristicUUID: "2A19",
+        format: "uint8",
+      });
+      expect(peer.writes).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test("says what is wrong", async () => {
+    await using peer = await BlePeer.start();
+    const adapter = `tcp:127.0.0.1:${peer.port}`;
+    expect(await probe("Door")).toEqual([2, expect.stringContaining("is no address")]);
+    expect(await probe("--adapter", "hci")).toEqual([2, expect.stringContaining("is no adapter")]);
+    const absent = await probe("00:11:22:33:44:55", "--adapter", adapter, "--seconds", "1");
+    expect(absent).toEqual([1, expect.stringContaining("was not heard within 1 s")]);
+    const closed = await probe("--adapter", `tcp:127.0.0.1:${await freePort()}`);
+    expect(closed).toEqual([1, expect.stringContaining("Cannot reach the adapter")]);
+  });
 });

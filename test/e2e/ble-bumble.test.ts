@@ -1,4 +1,5 @@
 // The connector against peripherals and a controller of an independent implementation, H4 over TCP.
+import { heapStats } from "bun:jsc";
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,6 +8,7 @@ import { systemClock } from "../../src/sdk/clock.ts";
 import type { Json } from "../../src/sdk/model.ts";
 import { RunningBle } from "../support/ble-connector.ts";
 import { BlePeer, DOORS, doorAddress } from "../support/ble-peer.ts";
+import { EmitterCensus } from "../support/emitter-census.ts";
 import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 60_000;
@@ -201,6 +203,29 @@ describe("BLE connector and bumble", () => {
   );
 });
 
+/** Classes of noble and of what it stands on here. */
+const NOBLE_CLASSES = [
+  "Noble",
+  "Peripheral",
+  "Service",
+  "Characteristic",
+  "Descriptor",
+  "NobleBindings",
+  "Hci",
+  "Gap",
+  "Gatt",
+  "AclStream",
+  "Signaling",
+  "Smp",
+  "PortSocket",
+];
+
+/** What is held at this moment: listeners on objects of noble, and timers of the whole process. */
+function resources(census: EmitterCensus): { readonly listeners: number; readonly timers: number } {
+  const listeners = census.count();
+  return { listeners, timers: heapStats().objectTypeCounts["Timeout"] ?? 0 };
+}
+
 describe("BLE connector when things go wrong", () => {
   /** Drops in a row; `.ci/run` has other things to do for the rest of the day. */
   const DROPS = Number(process.env["TBGW_BLE_DROPS"] ?? "20");
@@ -208,9 +233,11 @@ describe("BLE connector when things go wrong", () => {
   test(
     `a peripheral that drops its link ${DROPS} times is back each time, and harms no other`,
     async () => {
+      using census = new EmitterCensus(NOBLE_CLASSES);
       await using peer = await BlePeer.start();
       await using running = await RunningBle.start(file(peer.port, [door(0), door(1)]));
       await untilValues(running, DOORS.slice(0, 2));
+      const before = resources(census);
       for (let drop = 1; drop <= DROPS; drop += 1) {
         const startMs = systemClock.monotonicMs();
         const ticks = running.values("Door1", "ticks").length;
@@ -230,6 +257,14 @@ describe("BLE connector when things go wrong", () => {
         );
         expect(systemClock.monotonicMs() - startMs).toBeLessThan(15_000);
       }
+      const after = resources(census);
+      if (DROPS > 20) {
+        process.stderr.write(`${DROPS} drops: ${JSON.stringify({ before, after })}\n`);
+      }
+      // What one operation in flight makes of a difference is far less than one for each drop.
+      expect(before.listeners).toBeGreaterThan(10);
+      expect(after.listeners).toBeLessThan(before.listeners + DROPS / 2);
+      expect(after.timers).toBeLessThan(before.timers + DROPS / 2);
       // The other door has lost nothing, and nobody is subscribed twice.
       const ticks = running.values("Door2", "ticks").map(Number);
       expect(ticks).toEqual(ticks.map((_, index) => (ticks[0] ?? 0) + index));
