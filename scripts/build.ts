@@ -5,6 +5,7 @@ import { copyFile, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 import manifest from "../package.json" with { type: "json" };
+import { embeddedAuthorFiles } from "./author-files.ts";
 import { finishRelease } from "./release/finish.ts";
 import { bundledPackages, cycloneDx, licensesText } from "./release/third-party.ts";
 
@@ -23,7 +24,12 @@ const TARGETS = {
 } as const satisfies Record<string, Bun.Build.CompileTarget>;
 
 /** A worker's file must be an entry point too, or the thread silently never starts. */
-const ENTRY_POINTS = ["src/main.ts", "src/delivery/worker.ts", "src/extension/isolate.ts"];
+const ENTRY_POINTS = [
+  "src/main.ts",
+  "src/delivery/worker.ts",
+  "src/extension/isolate.ts",
+  "src/extension/author-thread.ts",
+];
 
 const DAY_MS = 86_400_000;
 
@@ -168,6 +174,7 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
     plugins: [
       ...[...libraries].map(([folder, library]) => embedded(folder, library)),
       embeddedLicenses(licenses),
+      authorFiles,
     ],
     sourcemap: "none",
     define: { ...DEFINE, TBGW_BUILD_MS: String(BUILD_MS) },
@@ -196,6 +203,7 @@ const libraries = new Map<string, string>();
 for (const folder of PACKED) {
   libraries.set(folder, await bundleLibrary(folder, join(dist, "build")));
 }
+const authorFiles = await embeddedAuthorFiles(join(dist, "build"));
 const { licenses, parts } = await collectParts(join(dist, "build"));
 const args = process.argv.slice(2);
 const all = args.includes("--all");

@@ -123,4 +123,25 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
     ],
     load: async () => runnable((await import("./licenses.ts")).licensesCommand),
   },
+  sdk: {
+    summary: "Print the type declarations for authors of extensions",
+    examples: [
+      "tbgw sdk > tbgw-sdk.d.ts                  Of the module tbgw/sdk",
+      "tbgw sdk testing > tbgw-testing.d.ts      Of tbgw/testing, for tests of extensions",
+    ],
+    load: async () => runnable((await import("./sdk.ts")).sdkCommand),
+  },
+  extension: {
+    summary: "Write, check and try out connectors and converters of your own",
+    examples: [
+      "tbgw extension new TankLevelConverter --kind uplink      Converter for MQTT, with its test",
+      "tbgw extension new MeterConnector                        Connector, with its test",
+      "tbgw extension check extensions/mqtt/tank-level-converter.ts",
+      "tbgw extension test extensions/mqtt/tank-level-converter.test.ts",
+      "tbgw extension test extensions/mqtt/tank-level-converter.ts --input payload.hex --topic tank/T-7",
+      "tbgw extension test extensions/meter/meter-connector.ts --config meter.json --seconds 30",
+      "tbgw extension list                                      What run would find, and its state",
+    ],
+    load: async () => runnable((await import("./extension.ts")).extensionCommand),
+  },
 };
