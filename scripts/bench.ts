@@ -35,6 +35,7 @@ const benches: Readonly<Record<string, () => Promise<object>>> = {
   "opcua-scale": async () => ({
     typical: await opcuaScale({ items: 1000, periodMs: 1000, seconds: 20 }),
     large: await opcuaScale({ items: 5000, periodMs: 1000, seconds: 20 }),
+    largest: await opcuaScale({ items: 10_000, periodMs: 1000, seconds: 20 }),
   }),
 };
 const wanted = args.filter((arg) => Object.hasOwn(benches, arg));

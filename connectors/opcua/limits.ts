@@ -8,7 +8,7 @@ const OWN_LIMITS: Readonly<Record<Operation, number>> = {
   call: 50,
   browse: 50,
   translate: 500,
-  monitor: 500,
+  monitor: 1000,
 };
 
 /** How many operations one request may carry: what the server states, our own limit, and what it has refused. Never grows within a session. */

@@ -83,23 +83,24 @@ export interface SegmentMatch<T> {
 
 /**
  * The children a segment means, in their order. The first rule that finds something decides: the whole name; `N:name` in
- * namespace N; `N:name` in any namespace; a regular expression over the whole name.
+ * namespace N; `N:name` in any namespace; a regular expression over the whole name. `named` finds by name what a caller has sorted already.
  */
 export function matchSegment<T extends BrowseName>(
   segment: string,
   children: readonly T[],
+  named: (name: string) => readonly T[] = (name) => children.filter((child) => child.name === name),
 ): SegmentMatch<T> {
-  const literal = children.filter(({ name }) => name === segment);
+  const literal = named(segment);
   if (literal.length > 0) {
     return { found: literal, otherNamespace: false };
   }
   const { namespace, name } = splitPrefix(segment);
   if (namespace !== undefined) {
-    const named = children.filter((child) => child.name === name);
-    const exact = named.filter((child) => child.namespace === namespace);
-    if (named.length > 0) {
+    const anywhere = named(name);
+    const exact = anywhere.filter((child) => child.namespace === namespace);
+    if (anywhere.length > 0) {
       const otherNamespace = exact.length === 0;
-      return { found: otherNamespace ? named : exact, otherNamespace };
+      return { found: otherNamespace ? anywhere : exact, otherNamespace };
     }
   }
   const pattern = segmentPattern(name);

@@ -22,6 +22,21 @@ export interface FinderNotes {
   tooMany(limit: number): void;
 }
 
+/** What is below a node; those of one name together, because a folder may have thousands that are all looked for. */
+class Children {
+  readonly all: readonly Child[];
+  #byName: ReadonlyMap<string, readonly Child[]> | undefined;
+
+  constructor(all: readonly Child[]) {
+    this.all = all;
+  }
+
+  named(name: string): readonly Child[] {
+    this.#byName ??= Map.groupBy(this.all, (child) => child.name);
+    return this.#byName.get(name) ?? [];
+  }
+}
+
 /** Nodes a pattern may fan out to. */
 const MAX_FAN_OUT = 10_000;
 /** Object and root of the address space (OPC UA Part 6 annex A). */
@@ -32,7 +47,7 @@ const OBJECTS = 85;
 export class NodeFinder {
   readonly #session: ServerSession;
   readonly #notes: FinderNotes;
-  readonly #children = new Map<string, Promise<readonly Child[]>>();
+  readonly #children = new Map<string, Promise<Children>>();
 
   constructor(session: ServerSession, notes: FinderNotes) {
     this.#session = session;
@@ -84,13 +99,17 @@ export class NodeFinder {
 
   /** What a node has below it. */
   async childrenOf(node: NodeId): Promise<readonly Child[]> {
+    return (await this.#below(node)).all;
+  }
+
+  #below(node: NodeId): Promise<Children> {
     const key = keyOf(node);
     let children = this.#children.get(key);
     if (children === undefined) {
-      children = this.#session.children(node);
+      children = this.#session.children(node).then((all) => new Children(all));
       this.#children.set(key, children);
     }
-    return await children;
+    return children;
   }
 
   #numeric(value: number): NodeId {
@@ -112,10 +131,12 @@ export class NodeFinder {
   async #follow(start: NodeId, segments: readonly string[]): Promise<readonly FoundNode[]> {
     let nodes: readonly FoundNode[] = [{ id: start, key: keyOf(start), name: undefined }];
     for (const segment of segments) {
-      const lists = await Promise.all(nodes.map(({ id }) => this.childrenOf(id)));
+      const lists = await Promise.all(nodes.map(({ id }) => this.#below(id)));
       const next = new Map<string, FoundNode>();
       for (const children of lists) {
-        const { found, otherNamespace } = matchSegment(segment, children);
+        const { found, otherNamespace } = matchSegment(segment, children.all, (name) =>
+          children.named(name),
+        );
         if (otherNamespace) {
           this.#notes.otherNamespace(segment);
         }

@@ -1,11 +1,13 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { generate, type IPublishPacket, type Packet, parser } from "mqtt-packet";
 
+const REQUEST = "v1/devices/me/rpc/request/";
+const ATTRIBUTES = "v1/devices/me/attributes/request/";
 const LIMITS =
   '{"maxPayloadSize":65536,"maxInflightMessages":100,"rateLimits":{"messages":null,"telemetryMessages":null,"telemetryDataPoints":null},"gatewayRateLimits":{"messages":null,"telemetryMessages":null,"telemetryDataPoints":null}}';
 
 /**
- * The cheapest peer that a gateway takes for a platform: it acknowledges everything, tells that nothing is limited, and looks at
+ * The cheapest peer that a gateway takes for a platform: it acknowledges everything, answers what a session asks at its start, and looks at
  * no payload by itself.
  */
 export class AckingPeer implements Disposable {
@@ -62,9 +64,13 @@ export class AckingPeer implements Disposable {
           break;
         case "publish":
           write({ cmd: "puback", messageId: packet.messageId ?? 1, reasonCode: 0 });
-          if (packet.topic === "v1/devices/me/rpc/request/1") {
-            const topic = "v1/devices/me/rpc/response/1";
+          if (packet.topic.startsWith(REQUEST)) {
+            const topic = `v1/devices/me/rpc/response/${packet.topic.slice(REQUEST.length)}`;
             write({ cmd: "publish", topic, payload: LIMITS, qos: 0, dup: false, retain: false });
+          }
+          if (packet.topic.startsWith(ATTRIBUTES)) {
+            const topic = `v1/devices/me/attributes/response/${packet.topic.slice(ATTRIBUTES.length)}`;
+            write({ cmd: "publish", topic, payload: "{}", qos: 0, dup: false, retain: false });
           }
           this.#onPublish(packet);
           break;

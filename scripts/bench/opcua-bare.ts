@@ -24,7 +24,7 @@ for (let device = 0; device < Number(devices); device += 1) {
     nodeId: `ns=2;s=d${device}.v${item}`,
     attributeId: AttributeIds.Value,
   }));
-  const parameters = { samplingInterval: 100, queueSize: 10, discardOldest: true };
+  const parameters = { samplingInterval: 0, queueSize: 10, discardOldest: true };
   const group = await subscription.monitorItems(nodes, parameters, TimestampsToReturn.Both);
   group.on("changed", () => {
     values += 1;

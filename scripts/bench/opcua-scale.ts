@@ -43,13 +43,53 @@ async function says(child: Child, pattern: RegExp): Promise<string> {
   return pattern.exec(text)?.[1] ?? "";
 }
 
+/** What has arrived, value by value: each node counts up by one. */
+class Arrivals {
+  count = 0;
+  lost = 0;
+  repeated = 0;
+  readonly #last = new Map<string, number>();
+
+  get nodes(): number {
+    return this.#last.size;
+  }
+
+  take(payload: string): void {
+    const devices: Readonly<Record<string, readonly { values: Record<string, number> }[]>> =
+      JSON.parse(payload);
+    for (const [device, entries] of Object.entries(devices)) {
+      for (const { values } of entries) {
+        for (const [key, value] of Object.entries(values)) {
+          this.#count(`${device} ${key}`, Math.floor(value));
+        }
+      }
+    }
+  }
+
+  /** Whether every node has said its last value. */
+  areAt(round: number): boolean {
+    return this.#last.values().every((last) => last >= round);
+  }
+
+  #count(node: string, round: number): void {
+    const last = this.#last.get(node);
+    this.count += 1;
+    if (last !== undefined && round <= last) {
+      this.repeated += 1;
+      return;
+    }
+    this.lost += last === undefined ? 0 : round - last - 1;
+    this.#last.set(node, round);
+  }
+}
+
 /** Values a second from the nodes to the platform's PUBACK, with the durable store between; beside it a bare client of the same server. */
 export async function opcuaScale({ items, periodMs, seconds }: OpcuaRun): Promise<object> {
   const simulator = start("opcua-simulator.ts", String(DEVICES), String(items), String(periodMs));
-  let values = 0;
+  const arrivals = new Arrivals();
   using peer = new AckingPeer(({ topic, payload }) => {
     if (topic === "v1/gateway/telemetry") {
-      values += payload.toString().split(".25").length - 1;
+      arrivals.take(payload.toString());
     }
   });
   const dir = await mkdtemp(join(tmpdir(), "tbgw-opcua-scale-"));
@@ -66,23 +106,30 @@ export async function opcuaScale({ items, periodMs, seconds }: OpcuaRun): Promis
     });
     try {
       const startMs = systemClock.monotonicMs();
-      await until("all values once", () => values >= DEVICES * items, 120_000);
+      await until("all values once", () => arrivals.nodes === DEVICES * items, 120_000);
       const startupMs = Math.round(systemClock.monotonicMs() - startMs);
       await systemClock.sleep(1000 * WARM_UP_S, FOREVER);
-      const from = { values, cpu: processStats(child.pid).cpuSeconds };
+      const from = { count: arrivals.count, cpu: processStats(child.pid).cpuSeconds };
       const fromMs = systemClock.monotonicMs();
       await systemClock.sleep(1000 * seconds, FOREVER);
       const tookS = (systemClock.monotonicMs() - fromMs) / 1000;
       const { cpuSeconds, rssMb, peakRssMb } = processStats(child.pid);
       const cores = (cpuSeconds - from.cpu) / tookS;
+      const arrived = arrivals.count - from.count;
+      simulator.kill("SIGUSR1");
+      const round = Number(await says(simulator, /round (\d+)/));
+      await until("the last values", () => arrivals.areAt(round), 30_000);
       return {
         items: DEVICES * items,
         wantedPerSecond: (DEVICES * items * 1000) / periodMs,
-        arrivedPerSecond: Math.round((values - from.values) / tookS),
+        arrivedPerSecond: Math.round(arrived / tookS),
+        lost: arrivals.lost,
+        repeated: arrivals.repeated,
         startupMs,
         itemsPerSecondAtStart: Math.round((DEVICES * items * 1000) / startupMs),
         cores: Number(cores.toFixed(3)),
         bare,
+        timesBare: Number((cores / bare.cores).toFixed(2)),
         rssMb: Math.round(rssMb),
         peakRssMb: Math.round(peakRssMb),
       };
@@ -97,7 +144,13 @@ export async function opcuaScale({ items, periodMs, seconds }: OpcuaRun): Promis
   }
 }
 
-async function bareRun(url: string, items: number, seconds: number): Promise<object> {
+interface Bare {
+  readonly arrivedPerSecond: number;
+  readonly cores: number;
+  readonly rssMb: number;
+}
+
+async function bareRun(url: string, items: number, seconds: number): Promise<Bare> {
   const child = start("opcua-bare.ts", url, String(DEVICES), String(items));
   try {
     await says(child, /(ready)/);
@@ -149,7 +202,8 @@ async function writeConfig(
       value: `\${v${item}}`,
     })),
   }));
-  const server = { url, timeoutInMillis: 10_000 };
+  // Sampling 0: the server reports each change, instead of comparing every node ten times a second.
+  const server = { url, timeoutInMillis: 10_000, subSamplingIntervalInMillis: 0 };
   await writeFile(join(dir, "config/tb_gateway.json"), JSON.stringify(main));
   await writeFile(join(dir, "config/opcua.json"), JSON.stringify({ server, mapping }));
   await chmod(dir, 0o700);

@@ -1,4 +1,4 @@
-// An OPC UA server of its own process: DEVICES objects with ITEMS doubles each, all of which change every PERIOD ms. Says its port.
+// An OPC UA server of its own process: DEVICES objects with ITEMS doubles each, all of which change every PERIOD ms until SIGUSR1. Says its port, and then the last change.
 import "reflect-metadata";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -42,9 +42,15 @@ const variables = Array.from({ length: devices }, (_, device) => {
 }).flat();
 await server.start();
 console.log(`port ${port}`);
-for (let round = 1; ; round += 1) {
+const over = new AbortController();
+process.on("SIGUSR1", () => over.abort());
+let round = 0;
+while (!over.signal.aborted) {
+  round += 1;
   await systemClock.sleep(periodMs, new AbortController().signal);
   for (const variable of variables) {
     variable?.setValueFromSource(new Variant({ dataType: DataType.Double, value: round + 0.25 }));
   }
 }
+console.log(`round ${round}`);
+await new Promise<never>(() => undefined);
