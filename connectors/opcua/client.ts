@@ -19,16 +19,17 @@ import { Batcher } from "./batcher.ts";
 import { type Child, childrenOf } from "./browse.ts";
 import {
   endsSession,
-  firstLine,
   isTooLarge,
   NoAnswer,
+  openFailure,
   SessionLost,
   toFailure,
 } from "./failures.ts";
 import type { Library } from "./library.ts";
 import { type Operation, OperationLimits, partsOf } from "./limits.ts";
 import type { ChannelSecurity } from "./security.ts";
-import { WaitingCalls } from "./waiting-calls.ts";
+import { readServerState } from "./server-state.ts";
+import { type CallLimit, WaitingCalls } from "./waiting-calls.ts";
 
 /** How a session is opened. */
 export interface SessionSettings {
@@ -38,6 +39,8 @@ export interface SessionSettings {
   readonly timeoutMs: number;
   readonly sessionTimeoutMs: number;
   readonly name: string;
+  /** A session whose connection was lost: the server may still have it, with its subscriptions. */
+  readonly kept?: ClientSession | undefined;
 }
 
 /** What a session needs of its surroundings. */
@@ -55,7 +58,7 @@ const GOODBYE_MS = 1000;
 /** Requests of one kind that are on their way at the same time. */
 const MAX_IN_FLIGHT = 2;
 
-/** One session with a server, from its opening to its loss. A lost session is thrown away; nothing waits for it to come back. */
+/** One session with a server, from its opening to its loss. Calls end with it; what the server keeps of it may be taken up by the next one. */
 export class ServerSession implements AsyncDisposable {
   readonly library: Library;
   readonly limits = new OperationLimits();
@@ -71,6 +74,8 @@ export class ServerSession implements AsyncDisposable {
     () => this.limits.of("read"),
   );
   #session: ClientSession | undefined;
+  #isResumed = false;
+  #isDone = false;
   #namespaces: readonly string[] = [];
 
   private constructor(settings: SessionSettings, tools: SessionTools) {
@@ -94,6 +99,8 @@ export class ServerSession implements AsyncDisposable {
       defaultTransactionTimeout: settings.timeoutMs,
       transportTimeout: Math.max(settings.timeoutMs, 1000),
       keepSessionAlive: false,
+      // What is left on the server may be taken up again; a session that ends well is closed before.
+      keepPendingSessionsOnDisconnect: true,
       // We connect again by ourselves: nothing is queued meanwhile, and nothing old is repeated afterwards.
       connectionStrategy: { maxRetry: 0, initialDelay: 1000, maxDelay: 1000 },
     });
@@ -110,6 +117,9 @@ export class ServerSession implements AsyncDisposable {
       await session.#open(signal);
       return session;
     } catch (error) {
+      if (session.#isResumed) {
+        session.lose("The session could not be used"); // So that the server keeps it.
+      }
       await session[Symbol.asyncDispose]();
       throw error;
     }
@@ -123,6 +133,11 @@ export class ServerSession implements AsyncDisposable {
   /** Ends the session because of what somebody has found out. */
   lose(reason: string): void {
     this.#calls.lose(new SessionLost(reason));
+  }
+
+  /** Nobody takes this session up again: it is closed, although its calls have ended. */
+  finish(): void {
+    this.#isDone = true;
   }
 
   /** What the server keeps the session for without a sign of life. */
@@ -143,6 +158,11 @@ export class ServerSession implements AsyncDisposable {
     const { raw } = this;
     assert(hasRawService(raw), "the stack offers the services of monitored items");
     return raw;
+  }
+
+  /** Whether the server still had the session that was lost. */
+  get isResumed(): boolean {
+    return this.#isResumed;
   }
 
   /** URIs of the namespaces, by their index. */
@@ -287,7 +307,8 @@ export class ServerSession implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const session = this.#calls.isLost ? undefined : this.#session;
+    const isLeft = this.#calls.isLost && !this.#isDone;
+    const session = isLeft ? undefined : this.#session;
     this.#calls.lose(new SessionLost("The session was closed"));
     const goodbye = async (): Promise<void> => {
       await session?.close(true);
@@ -300,8 +321,7 @@ export class ServerSession implements AsyncDisposable {
   }
 
   async #open(signal: AbortSignal): Promise<void> {
-    const { url, timeoutMs, user } = this.#settings;
-    const { UserTokenType } = this.library;
+    const { url, timeoutMs } = this.#settings;
     const totalMs = Math.max(CONNECT_TIMEOUTS * timeoutMs, MIN_CONNECT_MS);
     const limit = {
       timeoutMs: totalMs,
@@ -312,18 +332,8 @@ export class ServerSession implements AsyncDisposable {
     this.#client.on("close", () => this.lose("The connection was closed"));
     try {
       await this.#calls.race(this.#client.connect(url), { ...limit, signal });
-      const identity =
-        user === undefined
-          ? ({ type: UserTokenType.Anonymous } as const)
-          : ({
-              type: UserTokenType.UserName,
-              userName: user.name,
-              password: user.password,
-            } as const);
-      const session = await this.#calls.race(this.#client.createSession(identity), {
-        ...limit,
-        signal,
-      });
+      const session = (await this.#resume(limit, signal)) ?? (await this.#create(limit, signal));
+      session.removeAllListeners("session_closed");
       session.on("session_closed", () => this.lose("The server closed the session"));
       session.on("error", () => undefined);
       this.#session = session;
@@ -331,36 +341,40 @@ export class ServerSession implements AsyncDisposable {
       signal.throwIfAborted();
       throw openFailure(error);
     }
-    await this.#readLimits();
+    this.#namespaces = await readServerState(this);
   }
 
-  async #readLimits(): Promise<void> {
-    const { VariableIds } = this.library;
-    const nodes: readonly (readonly [Operation, number])[] = [
-      ["read", VariableIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead],
-      ["write", VariableIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite],
-      ["call", VariableIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerMethodCall],
-      ["browse", VariableIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse],
-      ["browse", VariableIds.Server_ServerCapabilities_MaxBrowseContinuationPoints],
-      [
-        "translate",
-        VariableIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds,
-      ],
-      ["monitor", VariableIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall],
-    ];
-    const ids = [...nodes.map(([, id]) => id), VariableIds.Server_NamespaceArray];
-    const { AttributeIds } = this.library;
-    // Few at a time: the limit on reading is not known yet.
-    const values: DataValue[] = [];
-    for (const part of partsOf(ids, 4)) {
-      const toRead = part.map((id) => ({ nodeId: `i=${id}`, attributeId: AttributeIds.Value }));
-      values.push(...(await this.read(toRead)));
+  /** The session that was lost, if the server still has it (OPC UA Part 4 §6.7). */
+  async #resume(limit: CallLimit, signal: AbortSignal): Promise<ClientSession | undefined> {
+    const { kept } = this.#settings;
+    if (kept === undefined) {
+      return undefined;
     }
-    for (const [index, [operation]] of nodes.entries()) {
-      this.limits.state(operation, values[index]?.value.value);
+    try {
+      await this.#calls.race(this.#client.reactivateSession(kept), { ...limit, signal });
+      this.#isResumed = true;
+      return kept;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (this.#calls.isLost || error instanceof NoAnswer) {
+        throw error;
+      }
+      return undefined;
     }
-    const uris: unknown = values[nodes.length]?.value.value;
-    this.#namespaces = Array.isArray(uris) ? uris.map(String) : [];
+  }
+
+  async #create(limit: CallLimit, signal: AbortSignal): Promise<ClientSession> {
+    const { user } = this.#settings;
+    const { UserTokenType } = this.library;
+    const identity =
+      user === undefined
+        ? ({ type: UserTokenType.Anonymous } as const)
+        : ({
+            type: UserTokenType.UserName,
+            userName: user.name,
+            password: user.password,
+          } as const);
+    return await this.#calls.race(this.#client.createSession(identity), { ...limit, signal });
   }
 }
 
@@ -368,23 +382,4 @@ function hasRawService(
   session: ClientSession,
 ): session is ClientSession & ClientSessionRawSubscriptionService {
   return "createMonitoredItems" in session && "deleteMonitoredItems" in session;
-}
-
-/** Credentials that are refused are refused again: asking each second may lock the account. */
-const REFUSED_RETRY_MS = 60_000;
-const REFUSED =
-  /Bad(UserAccessDenied|IdentityTokenRejected|IdentityTokenInvalid|CertificateUntrusted|SecurityChecksFailed|SecurityPolicyRejected|SecurityModeRejected)/;
-
-function openFailure(error: unknown): Error {
-  const failure = toFailure(error, "the connection");
-  const text = failure.cause instanceof Error ? failure.cause.message : failure.message;
-  const name = REFUSED.exec(`${text} ${error instanceof Error ? error.message : ""}`)?.[0];
-  if (name !== undefined) {
-    return new TransientError(`The server refuses the gateway: ${firstLine(text)}`, {
-      retryAfterMs: REFUSED_RETRY_MS,
-    });
-  }
-  return failure instanceof TransientError
-    ? new TransientError(firstLine(text))
-    : new TransientError(`The server refuses the session: ${failure.message}`);
 }

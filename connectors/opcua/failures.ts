@@ -74,6 +74,17 @@ export function isTooLarge(error: unknown): boolean {
   return error instanceof ServiceFault && TOO_LARGE.has(error.status.name);
 }
 
+/** For what is only tidied up: the server may refuse it. */
+export async function whateverItSays(work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!(error instanceof ServiceFault)) {
+      throw error;
+    }
+  }
+}
+
 /** The error of a call of the stack as ours: what the server said, else that the session is lost. */
 export function toFailure(error: unknown, what: string): Error {
   const status = serviceResult(error);
@@ -87,6 +98,26 @@ export function toFailure(error: unknown, what: string): Error {
   return /timed? ?out/i.test(text)
     ? new NoAnswer(`The server did not answer ${what}`, { cause: new Error(text) })
     : new TransientError(`${what} failed`, { cause: new Error(text) });
+}
+
+/** Credentials that are refused are refused again: asking each second may lock the account. */
+const REFUSED_RETRY_MS = 60_000;
+const REFUSED =
+  /Bad(UserAccessDenied|IdentityTokenRejected|IdentityTokenInvalid|CertificateUntrusted|SecurityChecksFailed|SecurityPolicyRejected|SecurityModeRejected)/;
+
+/** What kept a session from being opened. */
+export function openFailure(error: unknown): Error {
+  const failure = toFailure(error, "the connection");
+  const text = failure.cause instanceof Error ? failure.cause.message : failure.message;
+  const name = REFUSED.exec(`${text} ${error instanceof Error ? error.message : ""}`)?.[0];
+  if (name !== undefined) {
+    return new TransientError(`The server refuses the gateway: ${firstLine(text)}`, {
+      retryAfterMs: REFUSED_RETRY_MS,
+    });
+  }
+  return failure instanceof TransientError
+    ? new TransientError(firstLine(text))
+    : new TransientError(`The server refuses the session: ${failure.message}`);
 }
 
 /** Messages of the stack may go over many lines. */

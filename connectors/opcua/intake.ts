@@ -1,5 +1,6 @@
 import type { ConnectorHost } from "#sdk/connector";
 import { type Logger, rateLimited } from "#sdk/logger";
+import { epochMs } from "#sdk/model";
 import { Outbox } from "#sdk/outbox";
 import type { Item, Target } from "./device.ts";
 import { type Status, statusText } from "./failures.ts";
@@ -8,6 +9,8 @@ import { ReadResult, type UplinkNotes, type UplinkSettings } from "./uplink.ts";
 
 /** At the end: time for what was read already to become durable. */
 const DRAIN_MS = 500;
+/** Moments may be so much later than the clock; further, the clock was set back. */
+const MOST_AHEAD_MS = 1000;
 
 /** What the server sent, on its way to the store; says and counts what no value came out of. */
 export class Intake implements AsyncDisposable {
@@ -17,6 +20,7 @@ export class Intake implements AsyncDisposable {
   readonly #rareLog: Logger;
   readonly #notes: UplinkNotes;
   #waiting = 0;
+  #lastTs = 0;
 
   constructor(server: ServerConfig, host: ConnectorHost) {
     this.#host = host;
@@ -30,11 +34,14 @@ export class Intake implements AsyncDisposable {
     };
   }
 
-  /** An empty result of this moment. */
+  /** An empty result of this moment: no two have the same, because values of one key and time replace each other on the platform. */
   result(): ReadResult {
     const { clock, metrics } = this.#host;
     metrics.count("connectorMsgsReceived");
-    return new ReadResult(clock.now(), this.#settings, this.#notes);
+    const now = clock.now();
+    const isAhead = this.#lastTs >= now && this.#lastTs < now + MOST_AHEAD_MS;
+    this.#lastTs = isAhead ? this.#lastTs + 1 : now;
+    return new ReadResult(epochMs(this.#lastTs), this.#settings, this.#notes);
   }
 
   /** Whether the store is behind, so that the server should keep what it has. */

@@ -1,3 +1,4 @@
+import type { ClientSession } from "node-opcua-client";
 import { backoffMs } from "#sdk/backoff";
 import type { ConnectorHost } from "#sdk/connector";
 import { TransientError } from "#sdk/errors";
@@ -16,7 +17,7 @@ import type { Scanner } from "./scan.ts";
 import { prepareSecurity, wantedSecurity } from "./security.ts";
 import { type ServerConfig, usesSubscriptions } from "./server-config.ts";
 import { quietLibrary } from "./stack-log.ts";
-import { Subscriptions } from "./subscriptions.ts";
+import { type Attachment, Subscriptions } from "./subscriptions.ts";
 import { Watch } from "./watch.ts";
 
 /** How often the server is asked whether it is there. */
@@ -42,12 +43,21 @@ export interface LinkOptions {
 /** The link to one server: opens sessions, one after the other, until it is told to stop. */
 export class ServerLink {
   readonly #options: LinkOptions;
+  readonly #subscriptions: Subscriptions | undefined;
+  readonly #watch: Watch;
+  /** What the last session left on the server. */
+  #left: { readonly session: ClientSession; readonly namespaces: readonly string[] } | undefined;
   #grace: Disposable | undefined;
   /** Attempts in a row that led to nothing. */
   #failures = 0;
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    const { server, host, intake, said } = options;
+    this.#subscriptions = usesSubscriptions(server)
+      ? new Subscriptions({ server, host, intake })
+      : undefined;
+    this.#watch = new Watch({ host, intake, subscriptions: this.#subscriptions, said });
   }
 
   /** Runs until `signal` aborts, then rejects with its reason. */
@@ -68,6 +78,7 @@ export class ServerLink {
       );
     } finally {
       this.#grace?.[Symbol.dispose]();
+      this.#subscriptions?.[Symbol.dispose]();
       await this.#disconnectAll();
     }
   }
@@ -129,32 +140,48 @@ export class ServerLink {
         timeoutMs: server.timeoutInMillis,
         sessionTimeoutMs: server.sessionTimeoutInMillis,
         name: `tbgw ${host.name}`,
+        kept: this.#left?.session,
       },
       { library, clock: host.clock, log: host.log },
       signal,
     );
     healthy();
     using _commands = commands.attach(session);
-    await this.#serve(session, signal);
+    const before = this.#left?.namespaces ?? session.namespaces;
+    this.#left = { session: session.raw, namespaces: session.namespaces };
+    try {
+      // Ids of nodes mean something else when the indexes of the namespaces have changed.
+      await this.#serve(session, before.join("\n") === session.namespaces.join("\n"), signal);
+    } catch (error) {
+      if (!signal.aborted && isTalkFailure(error)) {
+        session.lose(error.message); // Not closed: the next session may take up what it has.
+      } else {
+        session.finish();
+      }
+      throw error;
+    }
   }
 
-  async #serve(session: ServerSession, signal: AbortSignal): Promise<void> {
-    const { server, host, intake, said } = this.#options;
+  async #serve(session: ServerSession, areSame: boolean, signal: AbortSignal): Promise<void> {
+    const { server, host, intake } = this.#options;
+    const subscriptions = this.#subscriptions;
+    const watch = this.#watch;
     const over = new AbortController();
     const stop = AbortSignal.any([signal, over.signal]);
     const defect = Promise.withResolvers<never>();
     defect.promise.catch(() => undefined);
-    const poller = new Poller({
+    const periodMs = Math.max(10, server.pollPeriodInMillis);
+    const poller = new Poller({ session, host, intake, periodMs });
+    watch.attach(poller);
+    const attachment: Attachment = {
       session,
-      host,
-      intake,
-      periodMs: Math.max(10, server.pollPeriodInMillis),
-    });
-    using subscriptions = usesSubscriptions(server)
-      ? new Subscriptions({ session, server, host, intake, signal: stop, onDefect: defect.reject })
-      : undefined;
-    const watch = new Watch({ host, intake, poller, subscriptions, said });
+      signal: stop,
+      onDefect: defect.reject,
+      readAll: (items) => poller.readAll(items, stop),
+      rebuilt: (items, answers) => watch.note(items, answers),
+    };
     try {
+      await subscriptions?.attach(attachment, areSame);
       await runAll(
         [
           (until) => lostOrDefect(session, defect.promise, until),
@@ -165,6 +192,7 @@ export class ServerLink {
         stop,
       );
     } finally {
+      subscriptions?.detach();
       over.abort(new Error("the session is over"));
     }
   }

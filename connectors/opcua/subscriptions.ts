@@ -1,78 +1,73 @@
-import type { ClientSubscription, DataValue, MonitoredItemNotification } from "node-opcua-client";
+import type { ClientSubscription } from "node-opcua-client";
 import { Alarm } from "#sdk/alarm";
 import type { ConnectorHost } from "#sdk/connector";
+import { assert } from "#sdk/errors";
 import type { ServerSession } from "./client.ts";
-import { BUILTIN } from "./codec.ts";
 import type { Item } from "./device.ts";
-import { isBad, ServiceFault, type Status } from "./failures.ts";
+import { isBad, isTalkFailure, ServiceFault, type Status, whateverItSays } from "./failures.ts";
 import type { Intake } from "./intake.ts";
 import { partsOf } from "./limits.ts";
+import { NotificationReader, type NotificationSource, type Sampled } from "./notifications.ts";
 import type { ServerConfig } from "./server-config.ts";
-import { startSubscription, type Timing } from "./subscription-start.ts";
+import { SharedSubscription, type SubscriptionListener } from "./shared-subscription.ts";
+import { recoverSubscriptions, suspendPublishing } from "./subscription-recovery.ts";
 
 /** Items of one subscription, where the server allows more. */
 const MAX_ITEMS = 5000;
-/** Notifications with structures that may wait for their types. */
-const MAX_WAITING_STRUCTURES = 100;
-/** A subscription is silent after so many of its keep-alive times. */
-const SILENT_TIMES = 3;
-const MIN_SILENT_MS = 10_000;
+/** While the store is behind, it is asked so often whether it still is. */
+const BEHIND_MS = 500;
 /** The server has no room for more. */
 const FULL = new Set(["BadTooManyMonitoredItems", "BadTooManySubscriptions", "BadOutOfMemory"]);
 
 /** A monitored item on the server. */
-interface Monitored {
-  readonly item: Item;
-  readonly shared: Shared;
+interface Monitored extends Sampled {
+  readonly shared: SharedSubscription;
   id: number;
-  /** The samples of the notification that is being read, when there are several. */
-  samples: DataValue[] | undefined;
-}
-
-/** A subscription with its items. */
-interface Shared {
-  readonly subscription: ClientSubscription;
-  readonly silentMs: number;
-  size: number;
-  heardMs: number;
-  dataMs: number;
 }
 
 /** What subscriptions are made from. */
 export interface SubscriptionsOptions {
-  readonly session: ServerSession;
   readonly server: ServerConfig;
   readonly host: ConnectorHost;
   readonly intake: Intake;
-  /** Aborts with the session. */
-  readonly signal: AbortSignal;
-  /** The store failed, or there is a defect. */
-  readonly onDefect: (error: unknown) => void;
+}
+
+/** The session they are on. */
+export interface Attachment extends NotificationSource {
+  /** Reads these once. @throws when the server does not answer */
+  readonly readAll: (items: readonly Item[]) => Promise<void>;
+  /** What became of the items of a subscription that was replaced. */
+  readonly rebuilt: (items: readonly Item[], answers: readonly Watched[]) => void;
 }
 
 /** What became of an item. */
 export type Watched = "watched" | "full" | { readonly refused: Status };
 
-/** The subscriptions of one session: few, shared by all devices, one monitored item for each node. */
+/** The subscriptions of one server: few, shared by all devices, one monitored item for each node. They outlive a session where the server lets them. */
 export class Subscriptions implements Disposable {
   readonly #options: SubscriptionsOptions;
-  readonly #shared: Shared[] = [];
+  readonly #reader: NotificationReader;
+  #attachment: Attachment | undefined;
+  #shared: SharedSubscription[] = [];
   /** By client handle. */
   readonly #handles: (Monitored | undefined)[] = [undefined];
   readonly #byKey = new Map<string, number>();
   readonly #alarm: Alarm;
-  #waitingStructures = 0;
+  /** Changes are made one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
   #isPaused = false;
   #isFull = false;
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options;
-    this.#alarm = new Alarm(options.host.clock, () => this.#watch());
-  }
-
-  /** Items that are watched. */
-  get size(): number {
-    return this.#byKey.size;
+    const { host, intake } = options;
+    this.#alarm = new Alarm(host.clock, () => this.#watch());
+    this.#reader = new NotificationReader(host, intake, () => {
+      if (intake.isBehind !== this.#isPaused) {
+        // Reading goes on; the server keeps what comes meanwhile.
+        this.#alarm.at(host.clock.monotonicMs() + (intake.isBehind ? BEHIND_MS : 1));
+      }
+    });
   }
 
   /** Whether the node of this key is watched. */
@@ -80,74 +75,130 @@ export class Subscriptions implements Disposable {
     return this.#byKey.has(key);
   }
 
+  /**
+   * Goes on with a session. Subscriptions that the server still has go on with what they kept meanwhile, unless `areValid` is
+   * false; the items of the others are no longer watched. @throws SessionLost, NoAnswer
+   */
+  async attach(attachment: Attachment, areValid: boolean): Promise<void> {
+    this.#attachment = attachment;
+    const { session } = attachment;
+    const subscriptions = this.#shared.map(({ subscription }) => subscription);
+    for (const shared of this.#shared) {
+      shared.resume();
+    }
+    const going = areValid
+      ? await recoverSubscriptions(session, subscriptions)
+      : new Set<ClientSubscription>();
+    for (const shared of this.#shared) {
+      if (going.has(shared.subscription)) {
+        shared.touch();
+        this.#alarm.at(shared.dueMs);
+      } else {
+        this.#forgetAll(shared);
+        if (session.isResumed) {
+          await this.#delete(shared);
+        }
+      }
+    }
+    if (subscriptions.length > 0) {
+      const taken = going.size;
+      this.#options.host.log.info(
+        taken === 0
+          ? "The subscriptions are built anew"
+          : "The subscriptions go on; nothing that the server kept is lost",
+        { taken, anew: subscriptions.length - taken },
+      );
+    }
+    if (this.#isPaused) {
+      this.#alarm.at(this.#options.host.clock.monotonicMs() + 1);
+    }
+  }
+
+  /** The session is over; whatever the server keeps may be taken up by the next one. */
+  detach(): void {
+    this.#attachment = undefined;
+    this.#alarm[Symbol.dispose]();
+    for (const { subscription } of this.#shared) {
+      suspendPublishing(subscription);
+    }
+  }
+
   /** Watches nodes. The answers are in order; each first value follows by itself. @throws SessionLost, NoAnswer */
   async add(items: readonly Item[]): Promise<readonly Watched[]> {
-    const answers: Watched[] = [];
-    for (const part of partsOf(items, MAX_ITEMS)) {
-      answers.push(...(await this.#addPart(part)));
-    }
-    return answers;
+    return await this.#inTurn(() => this.#add(items));
   }
 
   /** Watches nodes no more. What the server says to it does not matter. */
   async remove(keys: readonly string[]): Promise<void> {
-    const bySubscription = new Map<Shared, number[]>();
-    for (const key of keys) {
-      const handle = this.#byKey.get(key);
-      const monitored = handle === undefined ? undefined : this.#handles[handle];
-      if (handle === undefined || monitored === undefined) {
-        continue;
-      }
-      this.#byKey.delete(key);
-      this.#handles[handle] = undefined;
-      monitored.shared.size -= 1;
-      const ids = bySubscription.get(monitored.shared) ?? [];
-      ids.push(monitored.id);
-      bySubscription.set(monitored.shared, ids);
-    }
-    const { session } = this.#options;
-    for (const [{ subscription }, ids] of bySubscription) {
-      const { subscriptionId } = subscription;
-      await session
-        .many("monitor", ids, (part) =>
-          session.call("the deletion of monitored items", async () => {
-            const request = { subscriptionId, monitoredItemIds: [...part] };
-            return (await session.rawService().deleteMonitoredItems(request)).results ?? [];
-          }),
-        )
-        .catch((error: unknown) => {
-          if (!(error instanceof ServiceFault)) {
-            throw error;
-          }
-        });
-    }
+    await this.#inTurn(() => this.#remove(keys));
   }
 
   [Symbol.dispose](): void {
     this.#alarm[Symbol.dispose]();
-    for (const { subscription } of this.#shared) {
-      subscription.removeAllListeners("raw_notification");
+    for (const shared of this.#shared) {
+      shared.mute();
     }
   }
 
-  /** At most `MAX_ITEMS`. */
-  async #addPart(items: readonly Item[]): Promise<readonly Watched[]> {
-    const answers: Watched[] = [];
-    let left = items;
-    while (left.length > 0) {
-      const shared = await this.#withRoom();
-      if (shared === undefined) {
-        return [...answers, ...left.map(() => "full" as const)];
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work);
+    this.#turn = mine.catch(() => undefined);
+    return await mine;
+  }
+
+  get #session(): ServerSession {
+    const session = this.#attachment?.session;
+    assert(session !== undefined, "subscriptions are changed within a session");
+    return session;
+  }
+
+  async #add(items: readonly Item[]): Promise<readonly Watched[]> {
+    const answers = new Map<Item, Watched>();
+    const isNew = ({ key }: Item): boolean => !this.#byKey.has(key);
+    for (const part of partsOf(items.filter(isNew), MAX_ITEMS)) {
+      let left = part;
+      while (left.length > 0) {
+        const shared = await this.#withRoom();
+        const some = left.slice(0, shared === undefined ? left.length : MAX_ITEMS - shared.size);
+        left = left.slice(some.length);
+        const made = shared === undefined ? undefined : await this.#create(shared, some);
+        for (const [index, item] of some.entries()) {
+          answers.set(item, made?.[index] ?? "full");
+        }
       }
-      const part = left.slice(0, MAX_ITEMS - shared.size);
-      left = left.slice(part.length);
-      answers.push(...(await this.#create(shared, part)));
     }
-    return answers;
+    return items.map((item) => answers.get(item) ?? "watched");
   }
 
-  async #create(shared: Shared, items: readonly Item[]): Promise<readonly Watched[]> {
-    const { session, server } = this.#options;
+  async #remove(keys: readonly string[]): Promise<void> {
+    const bySubscription = new Map<SharedSubscription, number[]>();
+    for (const key of keys) {
+      const handle = this.#byKey.get(key);
+      const monitored = handle === undefined ? undefined : this.#handles[handle];
+      if (handle !== undefined && monitored !== undefined) {
+        this.#forget(handle);
+        const ids = bySubscription.get(monitored.shared) ?? [];
+        ids.push(monitored.id);
+        bySubscription.set(monitored.shared, ids);
+      }
+    }
+    const session = this.#session;
+    for (const [{ subscription }, ids] of bySubscription) {
+      const { subscriptionId } = subscription;
+      await whateverItSays(
+        session.many("monitor", ids, (part) =>
+          session.call("the deletion of monitored items", async () => {
+            const request = { subscriptionId, monitoredItemIds: [...part] };
+            return (await session.rawService().deleteMonitoredItems(request)).results ?? [];
+          }),
+        ),
+      );
+    }
+  }
+
+  async #create(shared: SharedSubscription, items: readonly Item[]): Promise<readonly Watched[]> {
+    const { server } = this.#options;
+    const session = this.#session;
     const { AttributeIds, MonitoringMode } = session.library;
     const samplingInterval =
       server.subSamplingIntervalInMillis ?? Math.max(100, server.subCheckPeriodInMillis);
@@ -163,31 +214,42 @@ export class Subscriptions implements Disposable {
         filter: null,
       },
     }));
-    const { subscriptionId } = shared.subscription;
-    const results = await session.monitor(
-      subscriptionId,
-      requests,
-      server.subscriptionProcessBatchSize,
-    );
-    return handles.map((handle, index) => {
-      const result = results[index];
-      const monitored = this.#handles[handle];
-      if (result !== undefined && monitored !== undefined && !isBad(result.statusCode)) {
-        monitored.id = result.monitoredItemId;
-        return "watched";
+    try {
+      const { subscriptionId } = shared.subscription;
+      const most = server.subscriptionProcessBatchSize;
+      const results = await session.monitor(subscriptionId, requests, most);
+      return handles.map((handle, index) => this.#note(handle, results[index]));
+    } catch (error) {
+      for (const handle of handles) {
+        this.#forget(handle); // The next scan asks for them again.
       }
-      this.#forget(handle);
-      const refused = result?.statusCode ?? session.library.StatusCodes.BadUnexpectedError;
-      if (FULL.has(refused.name)) {
-        this.#isFull = true;
-        return "full";
-      }
-      return { refused };
-    });
+      throw error;
+    }
   }
 
-  #register(shared: Shared, item: Item): number {
-    const handle = this.#handles.push({ item, shared, id: 0, samples: undefined }) - 1;
+  /** What the server said to the creation of an item. */
+  #note(
+    handle: number,
+    result: { readonly statusCode: Status; readonly monitoredItemId: number } | undefined,
+  ): Watched {
+    const monitored = this.#handles[handle];
+    if (result !== undefined && monitored !== undefined && !isBad(result.statusCode)) {
+      monitored.id = result.monitoredItemId;
+      return "watched";
+    }
+    this.#forget(handle);
+    const refused = result?.statusCode ?? this.#session.library.StatusCodes.BadUnexpectedError;
+    if (FULL.has(refused.name)) {
+      this.#isFull = true;
+      return "full";
+    }
+    return { refused };
+  }
+
+  #register(shared: SharedSubscription, item: Item): number {
+    const monitored = { item, shared, id: 0, samples: undefined };
+    const handle =
+      this.#handles.push({ ...monitored, lastValue: undefined, lastMs: undefined }) - 1;
     this.#byKey.set(item.key, handle);
     shared.size += 1;
     return handle;
@@ -202,32 +264,32 @@ export class Subscriptions implements Disposable {
     }
   }
 
+  #itemsOf(shared: SharedSubscription): readonly Item[] {
+    return this.#handles
+      .filter((monitored) => monitored?.shared === shared)
+      .flatMap((monitored) => (monitored === undefined ? [] : [monitored.item]));
+  }
+
+  /** The items of a subscription that is no more. */
+  #forgetAll(shared: SharedSubscription): readonly Item[] {
+    const items = this.#itemsOf(shared);
+    for (const { key } of items) {
+      this.#forget(this.#byKey.get(key) ?? 0);
+    }
+    shared.mute();
+    this.#shared = this.#shared.filter((other) => other !== shared);
+    this.#isFull = false;
+    return items;
+  }
+
   /** A subscription that takes more; `undefined` when the server has no room. */
-  async #withRoom(): Promise<Shared | undefined> {
+  async #withRoom(): Promise<SharedSubscription | undefined> {
     const last = this.#shared.at(-1);
     if (last !== undefined && last.size < MAX_ITEMS) {
       return this.#isFull ? undefined : last;
     }
-    const { session, server, host, signal } = this.#options;
-    const timing: Timing = {
-      intervalMs: Math.max(100, server.subCheckPeriodInMillis),
-      sessionTimeoutMs: session.timeoutMs,
-    };
     try {
-      const subscription = await startSubscription(session, timing, host.clock, signal);
-      const { maxKeepAliveCount, publishingInterval } = subscription;
-      const nowMs = host.clock.monotonicMs();
-      const shared: Shared = {
-        subscription,
-        silentMs: Math.max(MIN_SILENT_MS, SILENT_TIMES * maxKeepAliveCount * publishingInterval),
-        size: 0,
-        heardMs: nowMs,
-        dataMs: nowMs,
-      };
-      this.#listen(shared);
-      this.#shared.push(shared);
-      this.#alarm.at(nowMs + this.#patienceMs(shared));
-      return shared;
+      return await this.#open();
     } catch (error) {
       if (error instanceof ServiceFault && FULL.has(error.status.name) && last !== undefined) {
         this.#isFull = true;
@@ -237,94 +299,28 @@ export class Subscriptions implements Disposable {
     }
   }
 
-  #listen(shared: Shared): void {
-    const { subscription } = shared;
-    const { session, host } = this.#options;
-    subscription.on("raw_notification", (message) => {
-      shared.heardMs = host.clock.monotonicMs();
-      for (const data of message.notificationData ?? []) {
-        const items: unknown = data === null ? undefined : Reflect.get(data, "monitoredItems");
-        if (data !== null && Array.isArray(items)) {
-          shared.dataMs = shared.heardMs;
-          // The stack would look for objects of its own, one for each value.
-          Reflect.set(data, "monitoredItems", []);
-          this.#take(items);
-        }
-      }
-    });
-    subscription.on("status_changed", (status) =>
-      session.lose(`The subscription ended: ${status.name}`),
-    );
-    subscription.on("terminated", () => session.lose("The subscription ended"));
-  }
-
-  /** All samples of a notification. */
-  #take(notifications: readonly MonitoredItemNotification[]): void {
-    const { intake, session } = this.#options;
-    const result = intake.result();
-    const several: Monitored[] = [];
-    const structures: { monitored: Monitored; value: DataValue }[] = [];
-    const seen = repeatedHandles(notifications);
-    for (const { clientHandle, value } of notifications) {
-      const monitored = this.#handles[clientHandle];
-      if (monitored === undefined) {
-        continue; // Deleted meanwhile.
-      }
-      if (isStructure(value)) {
-        structures.push({ monitored, value });
-      } else if (seen?.has(clientHandle)) {
-        if (monitored.samples === undefined) {
-          monitored.samples = [];
-          several.push(monitored);
-        }
-        monitored.samples.push(value);
-      } else {
-        result.add(monitored.item, value);
-      }
-    }
-    for (const monitored of several) {
-      result.addAll(monitored.item, monitored.samples ?? []);
-      monitored.samples = undefined;
-    }
-    this.#put(result);
-    if (structures.length > 0 && this.#waitingStructures < MAX_WAITING_STRUCTURES) {
-      this.#waitingStructures += 1;
-      const values = structures.map(({ value }) => value);
-      session.library
-        .promoteOpaqueStructure(session.raw, values)
-        // What cannot be decoded is shown as it came.
-        .catch(() => undefined)
-        .then(() => {
-          const decoded = intake.result();
-          for (const { monitored, value } of structures) {
-            decoded.add(monitored.item, value);
-          }
-          this.#put(decoded);
-        })
-        .finally(() => {
-          this.#waitingStructures -= 1;
-        })
-        .catch(this.#options.onDefect);
-    } else if (structures.length > 0) {
-      this.#options.host.metrics.rejected("structures-overflow", structures.length);
-    }
-  }
-
-  #put(result: ReturnType<Intake["result"]>): void {
-    const { intake, signal, onDefect } = this.#options;
-    if (result.isEmpty) {
-      return;
-    }
-    intake.put(result, signal).then(
-      () => this.#setPaused(intake.isBehind),
-      (error: unknown) => {
-        if (!signal.aborted) {
-          onDefect(error);
+  async #open(): Promise<SharedSubscription> {
+    const { server, host } = this.#options;
+    const listener: SubscriptionListener = {
+      data: (items, mayRepeat) => {
+        if (this.#attachment !== undefined) {
+          const source = { ...this.#attachment, mayRepeat };
+          this.#reader.take(items, (handle) => this.#handles[handle], source);
         }
       },
+      ended: (why) => this.#attachment?.session.lose(`The subscription ended: ${why}`),
+    };
+    const { clock } = host;
+    const signal = this.#attachment?.signal ?? AbortSignal.abort();
+    const shared = await SharedSubscription.open(
+      this.#session,
+      { server, clock },
+      listener,
+      signal,
     );
-    // Reading goes on; the server keeps what comes meanwhile.
-    this.#alarm.at(this.#options.host.clock.monotonicMs() + 500);
+    this.#shared.push(shared);
+    this.#alarm.at(shared.dueMs);
+    return shared;
   }
 
   /** Tells the server to keep its notifications, or to send them again. */
@@ -341,51 +337,61 @@ export class Subscriptions implements Disposable {
     }
   }
 
-  #patienceMs({ silentMs }: Shared): number {
-    const { subKeepAlivePeriodInSeconds: dataS } = this.#options.server;
-    return dataS > 0 ? Math.min(silentMs, 1000 * dataS) : silentMs;
-  }
-
   /** Whether each subscription still speaks. */
   #watch(): void {
-    const { host, session, server } = this.#options;
+    const { host, intake } = this.#options;
+    if (this.#attachment === undefined) {
+      return;
+    }
     const nowMs = host.clock.monotonicMs();
-    const dataMs = 1000 * server.subKeepAlivePeriodInSeconds;
-    this.#setPaused(this.#options.intake.isBehind);
+    this.#setPaused(intake.isBehind);
+    if (intake.isBehind) {
+      this.#alarm.at(nowMs + BEHIND_MS);
+    }
     for (const shared of this.#shared) {
-      if (nowMs - shared.heardMs >= shared.silentMs) {
-        session.lose(`The subscription was silent for ${Math.round(nowMs - shared.heardMs)} ms`);
-        return;
+      const { trouble } = shared;
+      if (trouble !== undefined) {
+        shared.touch(); // The server has time for the repair.
+        this.#rebuild(shared, trouble);
       }
-      if (dataMs > 0 && shared.size > 0 && nowMs - shared.dataMs >= dataMs) {
-        session.lose(`No data for ${server.subKeepAlivePeriodInSeconds} s`);
-        return;
-      }
-      const heardDueMs = shared.heardMs + shared.silentMs;
-      const dueMs = dataMs > 0 ? Math.min(heardDueMs, shared.dataMs + dataMs) : heardDueMs;
-      this.#alarm.at(Math.max(dueMs, nowMs + 10));
+      this.#alarm.at(Math.max(shared.dueMs, nowMs + 10));
     }
   }
-}
 
-/** The stack delivers structures undecoded. */
-function isStructure({ value }: DataValue): boolean {
-  const type: number = value.dataType;
-  return type === BUILTIN.ExtensionObject;
-}
-
-/** Handles that occur more than once; `undefined` when there are none. */
-function repeatedHandles(
-  notifications: readonly MonitoredItemNotification[],
-): ReadonlySet<number> | undefined {
-  const seen = new Set<number>();
-  let repeated: Set<number> | undefined;
-  for (const { clientHandle } of notifications) {
-    if (seen.has(clientHandle)) {
-      repeated ??= new Set();
-      repeated.add(clientHandle);
+  /** Replaces a subscription that seems dead. What the session makes of it decides about the session. */
+  #rebuild(shared: SharedSubscription, because: string): void {
+    const attachment = this.#attachment;
+    if (attachment === undefined) {
+      return;
     }
-    seen.add(clientHandle);
+    const { session, onDefect } = attachment;
+    if (!shared.isHeard) {
+      session.lose(`The subscription cannot be used: ${because}`);
+      return;
+    }
+    const { log, metrics } = this.#options.host;
+    const work = async (): Promise<void> => {
+      if (this.#attachment === attachment && this.#shared.includes(shared)) {
+        log.warn("A subscription is built anew", { because, nodes: shared.size });
+        metrics.count("subscriptionsRebuilt");
+        await attachment.readAll(this.#itemsOf(shared));
+        const items = this.#forgetAll(shared);
+        await this.#delete(shared);
+        attachment.rebuilt(items, await this.#add(items));
+      }
+    };
+    this.#inTurn(work).catch((error: unknown) => {
+      if (isTalkFailure(error)) {
+        session.lose(error.message);
+      } else {
+        onDefect(error);
+      }
+    });
   }
-  return repeated;
+
+  async #delete({ subscription }: SharedSubscription): Promise<void> {
+    await whateverItSays(
+      this.#session.call("the deletion of a subscription", () => subscription.terminate()),
+    );
+  }
 }

@@ -1,4 +1,5 @@
 import type { ConnectorHost } from "#sdk/connector";
+import { assert } from "#sdk/errors";
 import type { Device, Item, Target } from "./device.ts";
 import { statusText } from "./failures.ts";
 import type { Intake } from "./intake.ts";
@@ -12,7 +13,6 @@ import type { Subscriptions, Watched } from "./subscriptions.ts";
 export interface WatchOptions {
   readonly host: ConnectorHost;
   readonly intake: Intake;
-  readonly poller: Poller;
   /** `undefined`: everything is polled. */
   readonly subscriptions: Subscriptions | undefined;
   /** Outlives the session. */
@@ -27,7 +27,7 @@ export interface PlacedPoint {
   readonly node: FoundNode | undefined;
 }
 
-/** The nodes of one session that somebody wants values of: each once, whoever wants it. */
+/** The nodes of one server that somebody wants values of: each once, whoever wants it. It outlives a session, as the subscriptions may. */
 export class Watch {
   readonly #options: WatchOptions;
   readonly #items = new Map<string, Item>();
@@ -39,9 +39,15 @@ export class Watch {
   readonly #dropped = new Set<string>();
   /** Items with targets that have not got their first value. */
   readonly #fresh = new Set<Item>();
+  #poller: Poller | undefined;
 
   constructor(options: WatchOptions) {
     this.#options = options;
+  }
+
+  /** Goes on with the poller of another session. */
+  attach(poller: Poller): void {
+    this.#poller = poller;
   }
 
   /** Nodes that are watched or read. */
@@ -89,7 +95,9 @@ export class Watch {
 
   /** Tells the server about what has changed since the last time. @throws SessionLost, NoAnswer */
   async commit(signal: AbortSignal): Promise<void> {
-    const { subscriptions, poller } = this.#options;
+    const { subscriptions } = this.#options;
+    const poller = this.#poller;
+    assert(poller !== undefined, "nodes are watched within a session");
     const dropped = [...this.#dropped];
     this.#dropped.clear();
     for (const key of dropped) {
@@ -107,7 +115,7 @@ export class Watch {
     );
     const known = fresh.filter(({ key }) => subscriptions.has(key));
     const answers = await subscriptions.add(wanted);
-    this.#note(wanted, answers);
+    this.note(wanted, answers);
     // Others have had the first value of these already.
     await poller.readAll(known, signal);
   }
@@ -136,8 +144,9 @@ export class Watch {
     }
   }
 
-  #note(items: readonly Item[], answers: readonly Watched[]): void {
-    const { host, poller, said } = this.#options;
+  /** Says what became of items, and reads those that the server has no room for. */
+  note(items: readonly Item[], answers: readonly Watched[]): void {
+    const { host, said } = this.#options;
     const full: Item[] = [];
     for (const [index, item] of items.entries()) {
       const answer = answers[index] ?? "full";
@@ -164,7 +173,7 @@ export class Watch {
       host.log.warn("The server has no room for more monitored items; the others are read", {
         read: full.length,
       });
-      poller.add(full);
+      this.#poller?.add(full);
     }
   }
 }
