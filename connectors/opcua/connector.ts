@@ -4,6 +4,7 @@ import type { AttributeUpdate, Json, RpcRequest } from "#sdk/model";
 import { Commands } from "./commands.ts";
 import { type OpcuaConfig, opcuaConfig } from "./config.ts";
 import type { Device } from "./device.ts";
+import { explainOpcua } from "./explain.ts";
 import { Intake } from "./intake.ts";
 import { upgradeConfig } from "./legacy.ts";
 import { ServerLink } from "./link.ts";
@@ -16,6 +17,7 @@ export default defineConnector({
   type: "opcua",
   schema: opcuaConfig,
   upgrade: upgradeConfig,
+  explain: explainOpcua,
   probeArgs,
   probe: probeOpcua,
   create: async (config, host) => {
