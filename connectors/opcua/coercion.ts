@@ -9,6 +9,8 @@ export interface ValueType {
   /** A builtin type of `BUILTIN`; `undefined`: whatever fits the value. */
   readonly builtin: number | undefined;
   readonly isArray: boolean;
+  /** The numbers of an enumeration by their names. */
+  readonly symbols?: ReadonlyMap<string, number> | undefined;
 }
 
 /** A value for the wire, before the stack makes its objects of it. */
@@ -38,7 +40,7 @@ const RANGES: Readonly<Record<number, readonly [bigint, bigint]>> = {
 export function coerceValue(value: Json, type: ValueType): Coerced {
   if (!type.isArray) {
     const builtin = type.builtin ?? guessed(value);
-    const one = coerceOne(value, builtin);
+    const one = coerceOne(numberOf(value, type), builtin);
     return { builtin, isArray: false, ...one };
   }
   const list = typeof value === "string" ? readList(value) : value;
@@ -46,13 +48,26 @@ export function coerceValue(value: Json, type: ValueType): Coerced {
     throw new DataError(`the node takes a list, but ${textOfValue(value)} is none`);
   }
   const builtin = type.builtin ?? guessed(list[0] ?? null);
-  const items = list.map((item) => coerceOne(item, builtin));
+  const items = list.map((item) => coerceOne(numberOf(item, type), builtin));
   return {
     builtin,
     isArray: true,
     value: items.map((item) => item.value),
     shown: items.map((item) => item.shown),
   };
+}
+
+/** The number of a name of an enumeration; anything else is left as it is. @throws DataError for a name it has not */
+function numberOf(value: Json, { symbols }: ValueType): Json {
+  if (symbols === undefined || typeof value !== "string" || /^\s*[-+]?\d/.test(value)) {
+    return value;
+  }
+  const number = symbols.get(value.trim());
+  if (number === undefined) {
+    const names = [...symbols.keys()].slice(0, 20).join(", ");
+    throw new DataError(`${value} is none of the names of the type: ${names}`);
+  }
+  return number;
 }
 
 /** The type of a value where the node takes any. */

@@ -9,6 +9,8 @@ import { keyOf } from "./node-finder.ts";
 /** Types that say nothing about the value (OPC UA Part 5 §12.2): BaseDataType, Number, Integer, UInteger. */
 const ABSTRACT = new Set([24, 26, 27, 28]);
 const ENUMERATION = 29;
+/** Standard types up to this id are the builtin ones and the abstract ones, without names for their values. */
+const LAST_BUILTIN = 28;
 /** Types of nodes that are kept in mind. */
 const MAX_KNOWN = 10_000;
 
@@ -40,8 +42,10 @@ export class NodeTypes {
       throw new ServiceFault(status);
     }
     const value = goodValue(current);
+    const symbols = await this.#symbolsOf(dataType.value.value);
     const builtin = (await this.builtinOf(dataType.value.value)) ?? shownType(value);
-    const type = { builtin, isArray: isRanked(valueRank?.value.value) || isListed(value) };
+    const isArray = isRanked(valueRank?.value.value) || isListed(value);
+    const type = { builtin, isArray, symbols };
     // Without a current value the next one may say more.
     if (builtin !== undefined && this.#known.size < MAX_KNOWN) {
       this.#known.set(key, type);
@@ -73,6 +77,24 @@ export class NodeTypes {
       findBasicDataType(session, dataType),
     );
     return ABSTRACT.has(found) ? undefined : found;
+  }
+
+  /** The names of an enumeration, with their numbers; `undefined` when the type is none or has no names (OPC UA Part 3 §5.9.2). */
+  async #symbolsOf(dataType: NodeId): Promise<ReadonlyMap<string, number> | undefined> {
+    if (dataType.namespace === 0 && Number(dataType.value) <= LAST_BUILTIN) {
+      return undefined; // No round trip for what most nodes are.
+    }
+    const below = await this.#session.children(dataType);
+    const names = below.find(({ name }) => name === "EnumStrings" || name === "EnumValues");
+    if (names === undefined) {
+      return undefined;
+    }
+    const { AttributeIds } = this.#session.library;
+    const answer = goodValue(
+      await this.#session.readOne({ nodeId: names.id, attributeId: AttributeIds.Value }),
+    );
+    const list: unknown = answer?.value;
+    return Array.isArray(list) ? symbolsIn(list) : undefined;
   }
 
   /** The value in the terms of the stack. @throws DataError for a wrong node id */
@@ -108,6 +130,27 @@ export class NodeTypes {
         return value;
     }
   }
+}
+
+/** Of EnumStrings the place is the number; EnumValues say it, as a pair of 32 bits. */
+function symbolsIn(list: readonly unknown[]): ReadonlyMap<string, number> {
+  const symbols = new Map<string, number>();
+  for (const [index, one] of list.entries()) {
+    const { text, displayName, value }: Symbolic = isObject(one) ? one : {};
+    const name = text ?? displayName?.text;
+    const low = Array.isArray(value) ? Number(value[1]) | 0 : index;
+    if (typeof name === "string") {
+      symbols.set(name, low);
+    }
+  }
+  return symbols;
+}
+
+/** A LocalizedText or an EnumValueType. */
+interface Symbolic {
+  readonly text?: unknown;
+  readonly displayName?: { readonly text?: unknown };
+  readonly value?: unknown;
 }
 
 function goodValue(answer: DataValue | undefined): Variant | undefined {

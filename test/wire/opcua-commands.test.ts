@@ -1,5 +1,6 @@
 // Methods and attribute updates of the OPC UA connector against a real server.
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { DataType, Variant, VariantArrayType } from "node-opcua-client";
 import { encodeJson } from "../../src/sdk/encode.ts";
 import type { Json } from "../../src/sdk/model.ts";
 import { RunningOpcua } from "../support/opcua-connector.ts";
@@ -120,4 +121,69 @@ test("a method of the connector is called on every device", async () => {
       device_name: "Boiler SN-002",
     },
   ]);
+});
+
+/** Adds enumerations of both kinds and a variable of each: their names as a list, and with numbers of their own. */
+function addEnumerations(): void {
+  const { own, boiler1 } = server.plant;
+  const mode = own.addEnumerationType({
+    browseName: "Mode",
+    enumeration: ["Off", "Auto", "Manual"],
+  });
+  const level = own.addEnumerationType({
+    browseName: "Level",
+    enumeration: [
+      { displayName: "Low", value: -1 },
+      { displayName: "High", value: 70_000 },
+    ],
+  });
+  for (const [name, dataType] of [
+    ["Mode", mode.nodeId],
+    ["Level", level.nodeId],
+  ] as const) {
+    const variable = own.addVariable({
+      componentOf: boiler1,
+      browseName: name,
+      nodeId: `s=enum.${name}`,
+      dataType,
+      accessLevel: "CurrentRead | CurrentWrite",
+      userAccessLevel: "CurrentRead | CurrentWrite",
+    });
+    variable.setValueFromSource(
+      new Variant({ dataType: DataType.Int32, arrayType: VariantArrayType.Scalar, value: 0 }),
+    );
+  }
+}
+
+test("an enumeration is written by its names or its numbers", async () => {
+  addEnumerations();
+  expect(await answer("set", "Mode; Manual")).toBe('{"result":{"value":2}}');
+  expect(await answer("get", "Mode")).toBe('{"result":{"value":2}}');
+  expect(await answer("set", "Mode; 1")).toBe('{"result":{"value":1}}');
+  expect(await answer("set", "Level; Low")).toBe('{"result":{"value":-1}}');
+  expect(await answer("set", "Level; High")).toBe('{"result":{"value":70000}}');
+  expect(await answer("get", "Level")).toBe('{"result":{"value":70000}}');
+  expect(await answer("set", "Mode; Sideways")).toBe(
+    '{"result":{"error":"Sideways is none of the names of the type: Off, Auto, Manual"}}',
+  );
+});
+
+test("attributes that come together are written with one request", async () => {
+  const writes: number[] = [];
+  const { engine } = server.server;
+  const write = engine.write.bind(engine);
+  engine.write = async (context, nodes) => {
+    writes.push(nodes.length);
+    return await write(context, nodes);
+  };
+  try {
+    const values = { setpoint: 70.5, running: "false" };
+    const update = { deviceName: "Boiler SN-001", values, removed: [] };
+    await running.connector.handleAttributes?.(update, new AbortController().signal);
+    expect(writes).toEqual([2]);
+    expect(await answer("get", "2:Temperature")).toBe('{"result":{"value":70.5}}');
+    expect(await answer("get", "Running")).toBe('{"result":{"value":false}}');
+  } finally {
+    engine.write = write;
+  }
 });
