@@ -107,6 +107,16 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
     ],
     load: async () => runnable((await import("./service.ts")).serviceCommand),
   },
+  upgrade: {
+    summary: "Replace this program; goes back by itself when the gateway is not well with it",
+    examples: [
+      "sudo tbgw upgrade ./tbgw-linux-arm64      Checked by SHA256SUMS in its folder",
+      "sudo tbgw upgrade ./tbgw-linux-arm64.xz   Packed, as it was released",
+      "sudo tbgw upgrade ./tbgw --sha256 SUM     With the checksum from elsewhere",
+      "sudo tbgw upgrade --rollback              Back to the one before",
+    ],
+    load: async () => runnable((await import("./upgrade.ts")).upgradeCommand),
+  },
   schema: {
     summary: "Print the JSON Schema of a configuration file, for editors",
     examples: [

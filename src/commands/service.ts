@@ -37,27 +37,32 @@ function kindOf(args: Kinds): ServiceKind | undefined {
   return given[0];
 }
 
-/** Runs something on a host, and prints what it says whatever comes of it. */
-async function onHost<T>(
+/** Runs something on this machine, or in the files of another, and prints what it says, as it says it. */
+export async function onHost<T>(
   args: { readonly root?: string | undefined; readonly "dry-run"?: boolean | undefined },
   act: (host: ServiceHost) => Promise<T>,
 ): Promise<T> {
-  const lines: string[] = [];
+  let printed: Promise<void> = Promise.resolve();
   const host = new ServiceHost({
     clock: systemClock,
     root: args.root === undefined ? "/" : resolve(args.root),
     dryRun: args["dry-run"] === true,
-    say: (line) => lines.push(line),
+    say: (line) => {
+      printed = printed.then(() => print(`${line}\n`));
+    },
   });
   try {
     return await act(host);
   } finally {
-    await print(lines.map((line) => `${line}\n`).join(""));
+    await printed;
   }
 }
 
-/** The command as it was typed. */
-const commandLine = (): string => ["tbgw", ...process.argv.slice(2)].join(" ");
+/** The command as it was typed; another command may lead here too. */
+function commandLine(): string {
+  const [name = "", ...rest] = process.argv.slice(2);
+  return name === "service" ? ["tbgw", name, ...rest].join(" ") : "tbgw service install";
+}
 
 const install = defineCommand({
   meta: { name: "install", description: "Keep the gateway running, also after a restart" },
