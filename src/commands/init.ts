@@ -9,12 +9,15 @@ import {
   MAIN_FILES,
 } from "../config/directories.ts";
 import { connectorTypes } from "../connector/registry.ts";
+import { ExtensionCatalogue } from "../extension/catalogue.ts";
+import type { ExtensionFlags } from "../extension/open.ts";
+import { extensionRoots } from "../extension/roots.ts";
 import { formatLogLine } from "../logging/stdout.ts";
 import { systemClock } from "../sdk/clock.ts";
 import { ConfigError } from "../sdk/errors.ts";
 import { createLogger } from "../sdk/logger.ts";
 import { StopSignal } from "../service/signals.ts";
-import { UsageError } from "./flags.ts";
+import { UsageError, valuesOf } from "./flags.ts";
 import { initArgs } from "./init/args.ts";
 import { Cancelled, type Flags, Interview, type Tone } from "./init/interview.ts";
 import type { SavedFile } from "./init/save.ts";
@@ -32,12 +35,14 @@ export const initCommand = defineCommand({
       "Write a configuration: asks, tests the platform, looks at devices. Every question is an option too",
   },
   args: async (): Promise<ArgsDef> => await initArgs(),
-  run: async ({ args }) => {
+  run: async ({ args, rawArgs }) => {
     const [extra] = args._;
     if (extra !== undefined) {
       throw new UsageError(`init takes no argument "${extra}"; the directory goes after --config`);
     }
-    return await init(flagsOf(args));
+    const flags = flagsOf(args);
+    const allowInsecure = flags["allow-insecure-extensions"] === true;
+    return await init(flags, { extensions: valuesOf(rawArgs, "extensions"), allowInsecure });
   },
 });
 
@@ -52,7 +57,7 @@ function flagsOf(args: Readonly<Record<string, unknown>>): Flags {
   return flags;
 }
 
-async function init(flags: Flags): Promise<number> {
+async function init(flags: Flags, extensions: ExtensionFlags): Promise<number> {
   const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
   const terminal = isTerminal
     ? (await import("./init/clack-terminal.ts")).clackTerminal(TITLE)
@@ -64,7 +69,7 @@ async function init(flags: Flags): Promise<number> {
   // Between questions, and while files are put in place, Ctrl-C is a wish and not the end.
   using stop = new StopSignal();
   try {
-    return await wizard(interview, stop.signal);
+    return await wizard(interview, extensions, stop.signal);
   } catch (error) {
     if (error instanceof Cancelled || stop.signal.aborted) {
       await print("Nothing was written.\n");
@@ -74,7 +79,11 @@ async function init(flags: Flags): Promise<number> {
   }
 }
 
-async function wizard(interview: Interview, signal: AbortSignal): Promise<number> {
+async function wizard(
+  interview: Interview,
+  extensions: ExtensionFlags,
+  signal: AbortSignal,
+): Promise<number> {
   const cwd = process.cwd();
   const configDir = await askConfigDir(interview, cwd);
   const data = interview.flag("data");
@@ -82,6 +91,13 @@ async function wizard(interview: Interview, signal: AbortSignal): Promise<number
     dataDir: data === undefined ? undefined : String(data),
     env: process.env,
     cwd,
+  });
+  // What is wrong is said by the wizard, in words.
+  const log = createLogger({
+    source: "init",
+    level: "error",
+    clock: systemClock,
+    sink: (record) => process.stderr.write(`${formatLogLine(record)}\n`),
   });
   const result = await runWizard(
     {
@@ -93,12 +109,17 @@ async function wizard(interview: Interview, signal: AbortSignal): Promise<number
       cwd,
       connectorTypes,
       clock: systemClock,
-      log: createLogger({
-        source: "init",
-        // What is wrong is said by the wizard, in words.
-        level: "error",
-        clock: systemClock,
-        sink: (record) => process.stderr.write(`${formatLogLine(record)}\n`),
+      log,
+      extensions: new ExtensionCatalogue({
+        roots: extensionRoots({
+          flags: extensions.extensions,
+          env: process.env,
+          configDir,
+          executable: process.execPath,
+          cwd,
+        }),
+        log,
+        allowInsecure: extensions.allowInsecure,
       }),
     },
     signal,

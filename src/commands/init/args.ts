@@ -21,6 +21,8 @@ const GENERAL: Readonly<Record<string, Arg>> = {
   "dry-run": yesNo("Show the result and write nothing"),
   existing: text("A configuration is there: add, replace, keep", "WHAT"),
   overwrite: yesNo("Replace other files that are there (they stay as .bak)"),
+  extensions: text("Folder with extensions, as for run", "DIR"),
+  "allow-insecure-extensions": yesNo("Load extensions that everybody may write to"),
   "with-errors": yesNo("Write also what has errors"),
   write: yesNo("Write without asking; --no-write ends before"),
   test: yesNo("--no-test: do not connect to the platform"),
@@ -81,7 +83,6 @@ const MORE: Readonly<Record<string, Arg>> = {
   "opcua-endpoint": text("None, or POLICY/MODE of one of the server's endpoints", "WHAT"),
   "opcua-password-file": text("File with the password of the user", "FILE"),
   "mqtt-password-file": text("File with the password of the user", "FILE"),
-  "ble-adapter": text("Bluetooth adapter (default hci0)", "NAME"),
   "ble-mac": text("Address of the device, with --ble-values", "MAC"),
 };
 

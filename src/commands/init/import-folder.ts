@@ -3,7 +3,11 @@ import { join, relative, resolve } from "node:path";
 import { ConfigError } from "#sdk/errors";
 import { isJsonObject, type Json } from "#sdk/model";
 import { canonical, fileText, type JsonRecord, without } from "../../config/canonical.ts";
-import type { ConnectorTypes, LoadedConnector } from "../../config/connectors.ts";
+import type {
+  ConnectorExtensions,
+  ConnectorTypes,
+  LoadedConnector,
+} from "../../config/connectors.ts";
 import type { Environment } from "../../config/directories.ts";
 import { loadConfiguration } from "../../config/load.ts";
 import { isYaml } from "../../config/text-file.ts";
@@ -17,6 +21,7 @@ export interface Importing {
   readonly env: Environment;
   readonly cwd: string;
   readonly connectorTypes: ConnectorTypes;
+  readonly extensions?: ConnectorExtensions | undefined;
 }
 
 /** A folder as a draft. */

@@ -65,7 +65,9 @@ function copyFolder(from: string, to: string): void {
     filter: (source) => {
       const stats = statSync(source, { throwIfNoEntry: false });
       left -= 1;
-      return left > 0 && stats !== undefined && (stats.isDirectory() || stats.isFile());
+      // Extensions are found where they are.
+      const isWanted = basename(source) !== "extensions" && left > 0;
+      return isWanted && (stats?.isDirectory() === true || stats?.isFile() === true);
     },
   });
 }

@@ -4,6 +4,7 @@ import type { Clock } from "#sdk/clock";
 import { ConfigError, TransientError } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
 import { isJsonObject } from "#sdk/model";
+import type { ConnectorExtensions } from "../../config/connectors.ts";
 import type { Environment } from "../../config/directories.ts";
 import { MAIN_FILES } from "../../config/directories.ts";
 import { type LoadedConfiguration, loadConfiguration } from "../../config/load.ts";
@@ -46,6 +47,8 @@ export interface WizardHost {
   readonly env: Environment;
   readonly cwd: string;
   readonly connectorTypes: typeof connectorTypes;
+  /** Connectors of extensions. Default: there are none. */
+  readonly extensions?: ConnectorExtensions | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -298,8 +301,9 @@ function roleText(
 }
 
 async function load(host: WizardHost, configDir: string): Promise<LoadedConfiguration> {
-  const { dataDir, env, cwd, connectorTypes: types } = host;
-  return await loadConfiguration({ configDir, dataDir, env, cwd, connectorTypes: types });
+  const { dataDir, env, cwd, connectorTypes: types, extensions } = host;
+  const place = { configDir, dataDir, env, cwd };
+  return await loadConfiguration({ ...place, connectorTypes: types, extensions });
 }
 
 async function finish(draft: Draft, start: Start, host: WizardHost): Promise<WizardResult> {

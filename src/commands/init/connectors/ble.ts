@@ -21,23 +21,47 @@ export const ble: Assistant = {
     lists: [["telemetry"], ["attributes"]],
     key: "key",
   },
-  flags: ["adapter", "seconds"],
-  where: async (interview) => {
-    const adapter = await interview.text({
-      flag: "ble-adapter",
-      message: "Bluetooth adapter",
-      fallback: "hci0",
-    });
-    const seconds = interview.flag("ble-seconds");
-    return given({ adapter, ...(seconds === undefined ? {} : { seconds }) });
-  },
+  flags: ["adapter", "target", "seconds", "connect"],
+  where: askWhere,
+  otherwise: (options) =>
+    // Advertisements can be heard beside the system's own Bluetooth service; connecting cannot.
+    options["connect"] === true ? { ...options, connect: false } : undefined,
   byHand,
 };
 
+async function askWhere(interview: Interview): Promise<ProbeOptions> {
+  const adapter = await interview.text({
+    flag: "ble-adapter",
+    message: "Bluetooth adapter",
+    fallback: "hci0",
+  });
+  const target = await interview.text({
+    flag: "ble-target",
+    message: "Address of the device (empty: whatever is heard)",
+    fallback: "",
+  });
+  const seconds = await interview.text({
+    flag: "ble-seconds",
+    message: "For how many seconds?",
+    fallback: "10",
+    check: (text) => (/^[1-9]\d*$/.test(text) ? undefined : "must be a whole number from 1"),
+  });
+  const connect =
+    target === "" &&
+    (await interview.confirm({
+      flag: "ble-connect",
+      message: "Connect the strongest five too, to see their values?",
+      fallback: false,
+    }));
+  return given({ adapter, target, seconds, ...(connect ? { connect } : {}) });
+}
+
 async function byHand(interview: Interview, options: ProbeOptions): Promise<JsonRecord> {
+  const known = optionText(options, "target");
   const mac = await interview.text({
     flag: "ble-mac",
     message: "Address of the device",
+    ...(known === "" ? {} : { fallback: known }),
     example: "A4:C1:38:0B:5E:77",
     check: (text) =>
       /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text) ? undefined : "must look like A4:C1:38:0B:5E:77",
