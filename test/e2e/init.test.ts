@@ -6,6 +6,7 @@ import { DemoBroker } from "../../src/demo/broker.ts";
 import { DemoModbusDevice } from "../../src/demo/modbus-device.ts";
 import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
+import { BlePeer, DOORS } from "../support/ble-peer.ts";
 import { BINARY } from "../support/gateway-process.ts";
 import { freePort } from "../support/ports.ts";
 import { PtyPair } from "../support/pty-pair.ts";
@@ -309,6 +310,40 @@ describe("tbgw init without a terminal", () => {
         device.kill();
         await device.exited;
       }
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "hears Bluetooth peripherals and proposes what they have",
+    async () => {
+      await using peers = await plant();
+      await using peer = await BlePeer.start();
+      using dir = temporaryDir();
+      const place = ["--host", "127.0.0.1", "--port", String(peers.platform.port)];
+      const made = await tbgw(dir.path, [
+        "init",
+        "--config",
+        "config",
+        "--token",
+        TOKEN,
+        ...place,
+        "--connector",
+        "ble",
+        "--ble-adapter",
+        `tcp:127.0.0.1:${peer.port}`,
+        "--ble-seconds",
+        "2",
+        "--ble-connect",
+      ]);
+      expect(made).toMatchObject({ code: 0, problem: "" });
+      const { adapter, devices } = JSON.parse(
+        readFileSync(join(dir.path, "config/ble.json"), "utf8"),
+      );
+      expect(adapter).toBe(`tcp:127.0.0.1:${peer.port}`);
+      expect(devices).toHaveLength(DOORS.length);
+      const checked = await tbgw(dir.path, ["check", "--config", "config"]);
+      expect(checked.output).toContain("0 errors, 0 warnings; connectors: 1 ready");
     },
     TIMEOUT_MS,
   );
