@@ -186,7 +186,7 @@ test(
       "beacon/returns.ts": connectorText({ name: "Returns", body: "return;" }),
       "beacon/stray.ts": connectorText({
         name: "Stray",
-        body: 'setTimeout(() => { throw new Error("stray timer"); }, 1);',
+        body: 'setImmediate(() => { throw new Error("stray timer"); });',
       }),
     });
     const checked = await gateway.check();
