@@ -3,6 +3,7 @@ import type { Clock } from "#sdk/clock";
 import type { Connector, ConnectorHost } from "#sdk/connector";
 import type { LogLevel } from "#sdk/logger";
 import { checkedConnector } from "./checked-connector.ts";
+import type { ExtensionFolders } from "./isolation/port.ts";
 import type { PulseLimits } from "./isolation/pulse.ts";
 import type { ConnectorSetup } from "./supervisor.ts";
 
@@ -14,6 +15,8 @@ export interface CreateOptions {
   readonly level: (connector: string) => LogLevel;
   /** When the thread of an isolated connector is ended. Default: silent for 60 s, 256 MiB. */
   readonly limits?: PulseLimits | undefined;
+  /** For threads of their own, which look for extensions themselves. Default: there are none. */
+  readonly extensions?: ExtensionFolders | undefined;
 }
 
 /**
@@ -30,7 +33,7 @@ export async function createInstance(
   if (isolated === undefined) {
     return checkedConnector(await definition.create(config, host), name);
   }
-  const { clock, dataDir, level, limits } = options;
+  const { clock, dataDir, level, limits, extensions } = options;
   const { createIsolated } = await import("./isolation/isolated-connector.ts");
   return await createIsolated(host, {
     source: isolated,
@@ -39,6 +42,7 @@ export async function createInstance(
     clock,
     signal,
     limits,
+    extensions,
   });
 }
 

@@ -8,6 +8,7 @@ import type { LogLevel } from "#sdk/logger";
 import type { Json } from "#sdk/model";
 import { HostServer } from "./host-server.ts";
 import {
+  type ExtensionFolders,
   type FromThread,
   HANDLERS,
   type Handler,
@@ -41,6 +42,8 @@ export interface IsolationOptions {
   /** Aborts when the instance is over: the thread ends then, whatever it does. */
   readonly signal: AbortSignal;
   readonly limits?: PulseLimits | undefined;
+  /** Where its definition and its converters may be. Default: only inside the program. */
+  readonly extensions?: ExtensionFolders | undefined;
 }
 
 /**
@@ -228,6 +231,7 @@ class IsolatedThread {
       name,
       connectorType: type,
       origin: source.origin,
+      extensions: this.#options.extensions ?? { roots: [], allowInsecure: false },
       input: exactText(source.input),
       dataDir,
       level: this.#level,

@@ -36,11 +36,19 @@ export interface WireError {
   readonly issues?: readonly { readonly path: string; readonly message: string }[];
 }
 
-/** Where the thread finds the definition of a connector. */
-export type DefinitionOrigin = {
-  readonly kind: "builtin";
+/** Where the thread finds the definition of a connector: inside the program, or in a file of an extension. */
+export interface DefinitionOrigin {
+  readonly kind: "builtin" | "extension";
   readonly type: string;
-};
+  /** `class` of the entry; `undefined` when it has none. */
+  readonly name?: string | undefined;
+}
+
+/** Where files of extensions are looked for; see `ExtensionCatalogue`. */
+export interface ExtensionFolders {
+  readonly roots: readonly string[];
+  readonly allowInsecure: boolean;
+}
 
 /** What an isolated connector is made from in its thread. */
 export interface IsolatedSource {
@@ -56,6 +64,7 @@ export interface StartRequest {
   readonly name: string;
   readonly connectorType: string;
   readonly origin: DefinitionOrigin;
+  readonly extensions: ExtensionFolders;
   /** JSON text of the connector's file. */
   readonly input: string;
   readonly dataDir: string;
