@@ -9,6 +9,8 @@ export interface Accountable {
   readonly name: string;
   /** The file it comes from, if it is an extension. */
   readonly file?: string | undefined;
+  /** Notes that it is at work, to be named if it never comes back. */
+  at?(): void;
   /** Ends the instance because of `error`. */
   fail(error: unknown): void;
 }
@@ -70,7 +72,10 @@ export const attribution = new Attribution();
 
 /** The connector with every call of it made on behalf of `who`. */
 export function onBehalf(connector: Connector, who: Accountable, scopes = attribution): Connector {
-  const run = <Result>(work: () => Result): Result => scopes.run(who, work);
+  const run = <Result>(work: () => Result): Result => {
+    who.at?.();
+    return scopes.run(who, work);
+  };
   const made: Connector = {
     run: async (signal) => await run(() => connector.run(signal)),
     [Symbol.asyncDispose]: async () => await run(() => connector[Symbol.asyncDispose]()),

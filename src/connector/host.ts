@@ -80,6 +80,7 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
     if (revoked) {
       throw new InvariantError(`Connector "${setup.name}" used its host after it was disposed`);
     }
+    services.working(setup.name);
   };
   const { id, name, type } = setup;
   const stack = new DisposableStack();
@@ -98,7 +99,7 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
     },
     log,
     converterLog,
-    clock: services.clock,
+    clock: notedClock(services.clock, () => services.working(name)),
     metrics,
     uplink: guarded(services.uplinkOf(setup), guard),
     devices: devicesOf(setup, services, guard),
@@ -126,6 +127,24 @@ export function createHost(setup: ConnectorSetup, services: HostServices): Revoc
       stack.dispose();
       revoked = true;
     },
+  };
+}
+
+/** The clock of one connector: whatever it does after a wait is noted as its work, to be named if it never comes back. */
+function notedClock(clock: Clock, working: () => void): Clock {
+  return {
+    now: () => clock.now(),
+    monotonicMs: () => clock.monotonicMs(),
+    deadline: (durationMs, signal) => clock.deadline(durationMs, signal),
+    sleep: async (durationMs, signal) => {
+      await clock.sleep(durationMs, signal);
+      working();
+    },
+    timer: (durationMs, callback) =>
+      clock.timer(durationMs, () => {
+        working();
+        callback();
+      }),
   };
 }
 

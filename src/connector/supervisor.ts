@@ -12,6 +12,8 @@ import type { ConnectorDefinition } from "./registry.ts";
 const START_TIMEOUT_MS = 30_000;
 /** How long a connector has to stop and release what it holds. */
 const STOP_TIMEOUT_MS = 5000;
+/** The part of it that the dispose has in any case. */
+const DISPOSE_LEAST_MS = 500;
 /** Pauses before an instance is replaced: 1 s, doubled to 5 min, from the start again after 5 min of running. */
 const FIRST_PAUSE_MS = 1000;
 const LAST_PAUSE_MS = 300_000;
@@ -57,6 +59,8 @@ export interface SupervisorOptions {
     host: ConnectorHost,
     signal: AbortSignal,
   ) => Promise<Connector>;
+  /** Notes which connector is at work, to be named if it never comes back. */
+  readonly working?: (connector: string) => void;
   /** Told of each instance when it begins to run; the result is disposed as soon as it ends or is asked to. */
   readonly onRunning?: (setup: ConnectorSetup, connector: Connector) => Disposable;
 }
@@ -73,6 +77,8 @@ export class ConnectorSupervisor {
   #state: ConnectorState = "starting";
   #restarts = 0;
   #instance: Connector | undefined;
+  /** When the last instance was asked to stop, or ended by itself; monotonic. */
+  #abortedMs = 0;
 
   constructor(setup: ConnectorSetup, options: SupervisorOptions) {
     this.#setup = setup;
@@ -155,12 +161,12 @@ export class ConnectorSupervisor {
     const { createHost } = this.#options;
     const revocable = createHost(this.#setup);
     const life = new AbortController();
-    const stray = new StrayErrors(this.#setup);
+    const stray = new StrayErrors(this.#setup, this.#options);
     using _charged = attribution.enter(stray);
     let connector: Connector | undefined;
     let end: unknown;
     try {
-      connector = await this.#createInstance(revocable.host, stray, life.signal);
+      connector = await this.#createInstance(revocable.host, stray, { life: life.signal, signal });
       this.#state = "running";
       this.#created.resolve();
       await this.#runInstance(connector, stray, signal);
@@ -170,7 +176,7 @@ export class ConnectorSupervisor {
     if (signal.aborted) {
       this.#state = "stopping";
     }
-    await this.#disposeInstance(connector);
+    await this.#disposeInstance(connector, this.#stopLeftMs());
     life.abort(new TransientError("The instance is over", { cause: end }));
     revocable.revoke();
     return end;
@@ -179,28 +185,38 @@ export class ConnectorSupervisor {
   async #createInstance(
     host: ConnectorHost,
     stray: StrayErrors,
-    life: AbortSignal,
+    { life, signal }: { readonly life: AbortSignal; readonly signal: AbortSignal },
   ): Promise<Connector> {
     const { create = createHere } = this.#options;
+    stray.at();
     const creating = attribution.run(stray, async () => await create(this.#setup, host, life));
     let isLate = true;
     // One that comes after all is not wanted any more.
     creating
-      .then((late) => (isLate && life.aborted ? this.#disposeInstance(late) : undefined))
+      .then((late) =>
+        isLate && life.aborted ? this.#disposeInstance(late, STOP_TIMEOUT_MS) : undefined,
+      )
       .catch(() => undefined);
     const { startTimeoutMs = START_TIMEOUT_MS } = this.#setup;
-    const created = this.#within(creating, startTimeoutMs, "create");
-    const connector = await Promise.race([created, stray.thrown]);
-    isLate = false;
-    return onBehalf(connector, stray);
+    const stopped = Promise.withResolvers<never>();
+    const onAbort = (): void => stopped.reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      const created = this.#within(creating, startTimeoutMs, "create");
+      const connector = await Promise.race([created, stray.thrown, stopped.promise]);
+      isLate = false;
+      return onBehalf(connector, stray);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
   }
 
-  async #disposeInstance(connector: Connector | undefined): Promise<void> {
+  async #disposeInstance(connector: Connector | undefined, timeoutMs: number): Promise<void> {
     if (connector === undefined) {
       return;
     }
     const dispose = async (): Promise<void> => await connector[Symbol.asyncDispose]();
-    await this.#within(dispose(), STOP_TIMEOUT_MS, "dispose").catch((error: unknown) =>
+    await this.#within(dispose(), timeoutMs, "dispose").catch((error: unknown) =>
       this.#options.log.error("Connector did not stop in time and is abandoned", {
         connector: this.#setup.name,
         error,
@@ -214,6 +230,9 @@ export class ConnectorSupervisor {
     this.#instance = connector;
     const stop = new AbortController();
     const end = (reason: unknown): void => {
+      if (!stop.signal.aborted) {
+        this.#abortedMs = this.#options.clock.monotonicMs();
+      }
       this.#instance = undefined;
       shown?.[Symbol.dispose]();
       stop.abort(reason);
@@ -255,6 +274,12 @@ export class ConnectorSupervisor {
     }
   }
 
+  /** What `run` has left of the time to stop. */
+  #stopLeftMs(): number {
+    const spentMs = this.#options.clock.monotonicMs() - this.#abortedMs;
+    return Math.max(DISPOSE_LEAST_MS, STOP_TIMEOUT_MS - spentMs);
+  }
+
   async #within<T>(promise: Promise<T>, timeoutMs: number, step: string): Promise<T> {
     const late = Promise.withResolvers<never>();
     using _timer = this.#options.clock.timer(timeoutMs, () =>
@@ -269,16 +294,25 @@ class StrayErrors implements Accountable {
   readonly name: string;
   readonly file: string | undefined;
   readonly #thrown = Promise.withResolvers<never>();
+  readonly #working: SupervisorOptions["working"];
 
-  constructor({ name, extension }: ConnectorSetup) {
+  constructor(
+    { name, extension }: ConnectorSetup,
+    { working }: Pick<SupervisorOptions, "working">,
+  ) {
     this.name = name;
     this.file = extension?.file;
+    this.#working = working;
     this.#thrown.promise.catch(() => undefined); // Heard only while the instance runs.
   }
 
   /** Rejects with the first one. */
   get thrown(): Promise<never> {
     return this.#thrown.promise;
+  }
+
+  at(): void {
+    this.#working?.(this.name);
   }
 
   fail(error: unknown): void {

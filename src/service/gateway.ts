@@ -104,6 +104,7 @@ export class Gateway implements AsyncDisposable {
           clock,
           log: this.#log,
           createHost: (made) => createHost(made, this.#services),
+          working: (name) => this.#delivery.working(name),
           create: (made, host, signal) => createInstance(made, host, signal, this.#creating),
           onRunning: ({ id, name, type }, running) =>
             this.#directory.add({ id, name, type, connector: running }),

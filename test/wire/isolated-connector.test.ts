@@ -191,11 +191,11 @@ describe("the end of a thread", () => {
   });
 
   test.each([
-    ["a timer that throws", `setTimeout(() => { throw new Error("bug"); }, 1);`, "bug"],
+    ["a timer that throws", `setImmediate(() => { throw new Error("bug"); });`, "bug"],
     ["a rejection that nobody handles", `Promise.reject(new Error("bug"));`, "bug"],
     [
       "an end of the thread",
-      `setTimeout(() => process.exit(1), 1);`,
+      `setImmediate(() => process.exit(1));`,
       "Its thread has ended by itself",
     ],
     [
