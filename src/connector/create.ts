@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Clock } from "#sdk/clock";
 import type { Connector, ConnectorHost } from "#sdk/connector";
 import type { LogLevel } from "#sdk/logger";
+import type { End, Lookup } from "../extension/uses.ts";
 import { checkedConnector } from "./checked-connector.ts";
 import type { ExtensionFolders } from "./isolation/port.ts";
 import type { PulseLimits } from "./isolation/pulse.ts";
@@ -17,6 +18,8 @@ export interface CreateOptions {
   readonly limits?: PulseLimits | undefined;
   /** For threads of their own, which look for extensions themselves. Default: there are none. */
   readonly extensions?: ExtensionFolders | undefined;
+  /** Told of each search of such a thread for a converter among them. */
+  readonly onLookup?: ((connectorId: string, lookup: Lookup, end: End) => void) | undefined;
 }
 
 /**
@@ -33,7 +36,7 @@ export async function createInstance(
   if (isolated === undefined) {
     return checkedConnector(await definition.create(config, host), name);
   }
-  const { clock, dataDir, level, limits, extensions } = options;
+  const { clock, dataDir, level, limits, extensions, onLookup } = options;
   const { createIsolated } = await import("./isolation/isolated-connector.ts");
   return await createIsolated(host, {
     source: isolated,
@@ -43,6 +46,7 @@ export async function createInstance(
     signal,
     limits,
     extensions,
+    onLookup: (lookup, end) => onLookup?.(id, lookup, end),
   });
 }
 

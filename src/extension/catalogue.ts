@@ -165,6 +165,11 @@ export class ExtensionCatalogue {
       .flatMap(({ name }) => name ?? []);
   }
 
+  /** What another thread makes a catalogue of the same files from. */
+  get settings(): Pick<CatalogueOptions, "roots" | "allowInsecure"> {
+    return { roots: this.#roots, allowInsecure: this.#allowInsecure };
+  }
+
   /** Where extensions are looked for; the folders need not exist. */
   get roots(): readonly string[] {
     return this.#roots;

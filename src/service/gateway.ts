@@ -5,7 +5,7 @@ import { ConnectorSupervisor } from "../connector/supervisor.ts";
 import { DeliveryClient } from "../delivery/client.ts";
 import { LogSettings } from "../logging/settings.ts";
 import { Pipeline, type UplinkListener } from "../pipeline/uplink.ts";
-import { type Logger, type LogLevel, rateLimited } from "../sdk/logger.ts";
+import { type Logger, rateLimited } from "../sdk/logger.ts";
 import { BUILD_MS } from "../version.ts";
 import { Announced } from "./announced.ts";
 import { ConnectorDirectory } from "./connector-directory.ts";
@@ -91,9 +91,8 @@ export class Gateway implements AsyncDisposable {
     this.#down.addMethods(parts.remote.shell.methods);
     this.#extensions = this.#openExtensions(parts);
     this.#services = this.#buildServices(parts);
-    const { clock, onFailure, isolationLimits: limits } = options;
-    const level = (name: string): LogLevel => this.#logs.levels.connector(name, "connector");
-    this.#creating = { clock, dataDir: setup.dataDir, level, limits };
+    const { clock, onFailure } = options;
+    this.#creating = this.#creatingOptions();
     this.#connectors = new ConnectorSet({
       clock,
       log: this.#log,
@@ -316,6 +315,18 @@ export class Gateway implements AsyncDisposable {
         setMethods: (methods) => this.#down.setExtensionMethods(methods),
       })
     );
+  }
+
+  #creatingOptions(): CreateOptions {
+    const { clock, extensions, isolationLimits: limits } = this.#options;
+    return {
+      clock,
+      dataDir: this.#setup.dataDir,
+      level: (name) => this.#logs.levels.connector(name, "connector"),
+      limits,
+      extensions: extensions?.settings,
+      onLookup: (id, lookup, end) => this.#extensions?.uses.note(id, lookup, end),
+    };
   }
 
   #buildPipeline(parts: GatewayParts): Pipeline {

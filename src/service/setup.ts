@@ -56,8 +56,13 @@ export function gatewaySetup(configuration: LoadedConfiguration, logLevel: LogLe
 }
 
 /** `undefined`: it runs in the collection thread. */
-function isolatedSource({ entry, type, input }: ReadyConnector): IsolatedSource | undefined {
-  return entry.isolation === "worker" ? { origin: { kind: "builtin", type }, input } : undefined;
+function isolatedSource(connector: ReadyConnector): IsolatedSource | undefined {
+  const { entry, type, extension, input } = connector;
+  if (entry.isolation !== "worker") {
+    return undefined;
+  }
+  const kind = extension === undefined ? "builtin" : "extension";
+  return { origin: { kind, type, name: entry.class }, input };
 }
 
 /** What the registry of devices has to know. */

@@ -6,6 +6,7 @@ import { errorText, TransientError } from "#sdk/errors";
 import { readJson } from "#sdk/json-reader";
 import type { LogLevel } from "#sdk/logger";
 import type { Json } from "#sdk/model";
+import type { End, Lookup } from "../../extension/uses.ts";
 import { HostServer } from "./host-server.ts";
 import {
   type ExtensionFolders,
@@ -44,6 +45,8 @@ export interface IsolationOptions {
   readonly limits?: PulseLimits | undefined;
   /** Where its definition and its converters may be. Default: only inside the program. */
   readonly extensions?: ExtensionFolders | undefined;
+  /** Told of each search for a converter among them. */
+  readonly onLookup?: ((lookup: Lookup, end: End) => void) | undefined;
 }
 
 /**
@@ -57,6 +60,9 @@ export async function createIsolated(
   const thread = new IsolatedThread(host, options);
   return thread.connector(await thread.create());
 }
+
+/** Messages about the life of an instance. */
+type Stage = "created" | "not-created" | "ended" | "stray" | "disposed";
 
 /** One thread with one connector, seen from the collection thread. */
 class IsolatedThread {
@@ -264,6 +270,13 @@ class IsolatedThread {
       case "disposed":
         this.#disposed.resolve();
         break;
+      default:
+        this.#exchange(message);
+    }
+  }
+
+  #exchange(message: Exclude<FromThread, { readonly type: Stage }>): void {
+    switch (message.type) {
       case "ask":
         this.#answers.give(message.id, (signal) => this.#server.answer(message.request, signal));
         break;
@@ -272,6 +285,9 @@ class IsolatedThread {
         break;
       case "cancel":
         this.#answers.cancel(message);
+        break;
+      case "looked-up":
+        this.#options.onLookup?.(message.lookup, message.end);
         break;
       default:
         this.#server.take(message);

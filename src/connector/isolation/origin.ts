@@ -1,5 +1,6 @@
-import { ConfigError, InvariantError } from "#sdk/errors";
+import { ConfigError, errorText, InvariantError } from "#sdk/errors";
 import { ExtensionCatalogue } from "../../extension/catalogue.ts";
+import type { ConverterLookups, End, Lookup } from "../../extension/uses.ts";
 import type { Logger } from "../../sdk/logger.ts";
 import { type ConnectorDefinition, connectorTypes } from "../registry.ts";
 import type { StartRequest } from "./port.ts";
@@ -8,6 +9,28 @@ import type { StartRequest } from "./port.ts";
 export function threadCatalogue({ extensions }: StartRequest, log: Logger): ExtensionCatalogue {
   const quiet: Logger = { ...log, info: (message, fields) => log.debug(message, fields) };
   return new ExtensionCatalogue({ ...extensions, log: quiet });
+}
+
+/** The converters of extensions; the collection thread is told of each search, because a changed file makes a fresh instance. */
+export function threadLookups(
+  catalogue: ExtensionCatalogue,
+  type: string,
+  note: (lookup: Lookup, end: End) => void,
+): ConverterLookups {
+  return {
+    find: async (kind, name, isBuiltin) => {
+      const lookup = { kind, type, name, isBuiltin };
+      try {
+        const found = await catalogue.find(kind, type, name, { isBuiltin });
+        note(lookup, { version: found?.version });
+        return found;
+      } catch (error) {
+        note(lookup, { error: errorText(error) });
+        throw error;
+      }
+    },
+    known: (kind) => catalogue.known(kind, type),
+  };
 }
 
 /** Finds the definition that the collection thread has found. @throws ConfigError when it is not there any more, or cannot be loaded */

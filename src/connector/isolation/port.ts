@@ -1,6 +1,7 @@
 import type { ConnectorHost } from "#sdk/connector";
 import type { LogLevel } from "#sdk/logger";
 import type { ReportStrategy } from "#sdk/model";
+import type { End, Lookup } from "../../extension/uses.ts";
 import type { PulseMemory } from "./pulse.ts";
 
 /** Most calls of `accept` of one thread under way; the others wait in the thread. */
@@ -183,6 +184,8 @@ export type FromThread =
       readonly detail?: string;
     }
   | { readonly type: "device-failed"; readonly deviceName: string; readonly error: string }
+  /** A converter was looked for among the extensions. */
+  | { readonly type: "looked-up"; readonly lookup: Lookup; readonly end: End }
   | Answer
   | Cancel;
 

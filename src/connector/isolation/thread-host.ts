@@ -6,8 +6,10 @@ import { InvariantError, TransientError } from "#sdk/errors";
 import { readJson } from "#sdk/json-reader";
 import { isLogged, type Logger, type LogLevel, rateLimited } from "#sdk/logger";
 import { isJsonObject, type Values } from "#sdk/model";
+import type { ExtensionCatalogue } from "../../extension/catalogue.ts";
 import { ConverterWatch } from "../converter-watch.ts";
 import { createConverters } from "../converters.ts";
+import { threadCatalogue, threadLookups } from "./origin.ts";
 import type { DeviceList, FromThread, HostRequest, StartRequest, ToThread } from "./port.ts";
 import { acceptResult, ThreadUplink } from "./thread-uplink.ts";
 import { fieldsText, packValues } from "./wire.ts";
@@ -35,6 +37,8 @@ type News = Extract<ToThread, { readonly type: "credit" | "platform" | "level" }
 /** The host of a connector in a thread of its own: the same members, and behind each the host in the collection thread. */
 export class ThreadHost {
   readonly host: ConnectorHost;
+  /** The extensions as this thread sees them. */
+  readonly catalogue: ExtensionCatalogue;
   readonly #options: ThreadHostOptions;
   readonly #uplink: ThreadUplink;
   readonly #counts: Counts;
@@ -54,6 +58,7 @@ export class ThreadHost {
       ask,
       rejected: (reason, values) => this.#counts.rejected(reason, values),
     });
+    this.catalogue = threadCatalogue(start, this.#logger("log"));
     this.host = this.#build();
   }
 
@@ -149,7 +154,7 @@ export class ThreadHost {
     log,
     metrics,
   }: Pick<ConnectorHost, "log" | "metrics">): ConnectorHost["converters"] {
-    const { start, clock, at } = this.#options;
+    const { start, clock, at, post } = this.#options;
     const { id, name, connectorType: type } = start;
     const rareLog = rateLimited(log, clock);
     return createConverters({
@@ -157,6 +162,9 @@ export class ThreadHost {
       log,
       rareLog,
       metrics,
+      extensions: threadLookups(this.catalogue, type, (lookup, end) =>
+        post({ type: "looked-up", lookup, end }),
+      ),
       watch: new ConverterWatch({ clock, rareLog, metrics, at: (converter = "") => at(converter) }),
     });
   }

@@ -15,7 +15,7 @@ import {
 } from "#sdk/model";
 import { checkConfig } from "../../config/schema-check.ts";
 import { checkedConnector } from "../checked-connector.ts";
-import { findDefinition, threadCatalogue } from "./origin.ts";
+import { findDefinition } from "./origin.ts";
 import {
   type FromThread,
   HANDLERS,
@@ -111,8 +111,8 @@ export class ConnectorThread {
     );
   }
 
-  async #create(start: StartRequest, { host }: ThreadHost): Promise<Connector> {
-    const definition = await findDefinition(start, threadCatalogue(start, host.log));
+  async #create(start: StartRequest, { host, catalogue }: ThreadHost): Promise<Connector> {
+    const definition = await findDefinition(start, catalogue);
     const config = checkConfig(definition.schema, readJson(start.input), start.name);
     return checkedConnector(await definition.create(config, host), start.name);
   }
