@@ -80,6 +80,9 @@ async function runGateway(options: RunOptions): Promise<number> {
   const held = new HeldLines();
   const early = createLogger({ source: "extension", level: "trace", clock, sink: held.sink });
   const extensions = openExtensions(options.flags, place, early);
+  // From here on files of extensions are imported, and may do anything.
+  const serviceLog = createLogger({ source: "service", level: "trace", clock, sink: held.sink });
+  handleStrayErrors(serviceLog, extensions.roots, (error) => failed.abort(error));
   const load = (overlay?: Overlay): Promise<LoadedConfiguration> =>
     loadConfiguration({ ...place, connectorTypes, extensions, overlay });
   const configuration = await load();
@@ -88,7 +91,6 @@ async function runGateway(options: RunOptions): Promise<number> {
   await using logs = openLogs(configuration, options.logLevel, output);
   held.release(logs.sink);
   const log = logs.logger("service");
-  handleStrayErrors(log, (error) => failed.abort(error));
   sayFindings(configuration, log);
   if (configuration.fatal) {
     return 3;
@@ -129,17 +131,21 @@ async function runGateway(options: RunOptions): Promise<number> {
 
 /**
  * An error that nobody has handled costs the connector it belongs to. Of the others a rejected promise is logged, and an exception ends the
- * gateway: what it has left undone, nobody knows.
+ * gateway unless it is an extension's: what it has left undone, nobody knows.
  */
-function handleStrayErrors(log: Logger, onFailure: (error: unknown) => void): void {
+function handleStrayErrors(
+  log: Logger,
+  roots: readonly string[],
+  onFailure: (error: unknown) => void,
+): void {
   const rareLog = rateLimited(log, systemClock);
   process.on("unhandledRejection", (error) => {
-    if (!chargeStray(error, log, rareLog)) {
+    if (!chargeStray(error, { log, rareLog, roots })) {
       log.error("An error was not handled: please report it", { error: errorText(error) });
     }
   });
   process.on("uncaughtException", (error) => {
-    if (!chargeStray(error, log, rareLog)) {
+    if (!chargeStray(error, { log, rareLog, roots })) {
       onFailure(error);
     }
   });

@@ -94,24 +94,38 @@ export function onBehalf(connector: Connector, who: Accountable, scopes = attrib
   return Object.assign(made, Object.fromEntries(has.map((name) => [name, handlers[name]])));
 }
 
+/** What dealing with such an error needs. */
+export interface StrayOptions {
+  readonly log: Logger;
+  /** For an interval that was left behind and throws again and again. */
+  readonly rareLog: Logger;
+  /** Folders of extensions. */
+  readonly roots: readonly string[];
+}
+
 /**
- * Deals with an error that nobody has handled: charges it to its connector and says so. Returns whether that was possible.
- * An interval that was left behind throws again and again: `rareLog` limits what is said.
+ * Deals with an error that nobody has handled: charges it to its connector and says so; of an extension that belongs to none, or to several,
+ * the file is named. Returns whether one of the two was possible.
  */
-export function chargeStray(error: unknown, log: Logger, rareLog: Logger): boolean {
+export function chargeStray(error: unknown, { log, rareLog, roots }: StrayOptions): boolean {
   const charge = attribution.charge(error);
+  const stack = error instanceof Error ? error.stack : undefined;
+  const facts = { error: errorText(error), ...(stack === undefined ? {} : { stack }) };
   if (charge === undefined) {
-    return false;
+    const root = roots.find((folder) => stack?.includes(`${folder}/`) === true);
+    if (root !== undefined) {
+      rareLog.error("An extension has not handled an error", { folder: root, ...facts });
+    }
+    return root !== undefined;
   }
-  const fields = {
-    connector: charge.name,
-    error: errorText(error),
-    ...(error instanceof Error ? { stack: error.stack } : {}),
-  };
   if (charge.isOver) {
-    rareLog.warn("A connector that has ended has left something behind that fails", fields);
+    const connector = charge.name;
+    rareLog.warn("A connector that has ended has left something behind that fails", {
+      connector,
+      ...facts,
+    });
   } else {
-    log.error("A connector has not handled an error", fields);
+    log.error("A connector has not handled an error", { connector: charge.name, ...facts });
   }
   return true;
 }

@@ -70,6 +70,8 @@ test(
     await source.stop();
     await until("all has arrived", () => arrivals.missing(source.acknowledged).length === 0);
     expect(gateway.pid).toBe(pid);
+    expect(gateway.output).toContain("top level throws");
+    expect(gateway.output).toContain("top level rejects");
     expect(gateway.output).not.toContain("Rubbish was taken");
     expect(gateway.output).not.toContain('started again connector="Plant broker"');
     expect(await gateway.stop()).toBe(0);

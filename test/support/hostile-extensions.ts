@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeExtension } from "./plant-file.ts";
 
@@ -100,12 +100,21 @@ export const HOSTILE = {
   },
 } as const satisfies Readonly<Record<string, Hostile>>;
 
+/** What a file does at its top level, before anybody runs it. */
+const TOP_LEVEL = `
+setImmediate(() => { throw new Error("top level throws"); });
+Promise.reject(new Error("top level rejects"));
+`;
+
 /** Adds all of them to the configuration of a gateway, as extensions beside it. */
 export function addHostileExtensions(configDir: string): void {
   const mainFile = join(configDir, "tb_gateway.json");
   const main: { connectors: object[] } = JSON.parse(readFileSync(mainFile, "utf8"));
   for (const [type, hostile] of Object.entries<Hostile>(HOSTILE)) {
-    writeExtension(join(configDir, "extensions"), type, hostile.body);
+    const file = writeExtension(join(configDir, "extensions"), type, hostile.body);
+    if (type === "none") {
+      appendFileSync(file, TOP_LEVEL);
+    }
     writeFileSync(join(configDir, `${type}.json`), '{"hostile":true}');
     const { isolation } = hostile;
     const entry = { type, name: `Hostile ${type}`, configuration: `${type}.json` };

@@ -1,6 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { type Accountable, Attribution, onBehalf } from "../../../src/connector/attribution.ts";
+import {
+  type Accountable,
+  Attribution,
+  chargeStray,
+  onBehalf,
+} from "../../../src/connector/attribution.ts";
 import type { Connector } from "../../../src/sdk/connector.ts";
+import { memoryLog } from "../../support/memory-log.ts";
 
 function accountable(name: string, file?: string): Accountable & { readonly errors: unknown[] } {
   const errors: unknown[] = [];
@@ -43,6 +49,20 @@ describe("Attribution", () => {
     expect(attribution.charge(error)).toBeUndefined();
     expect(attribution.charge("text")).toBeUndefined();
     expect(a.errors).toEqual([error]);
+  });
+});
+
+describe("chargeStray()", () => {
+  test("names an extension that no connector stands for, and leaves errors of the program alone", () => {
+    const { log, records } = memoryLog();
+    const options = { log, rareLog: log, roots: ["/ext"] };
+    const error = new Error("bug");
+    error.stack = "Error: bug\n  at /ext/tank/top-level.ts?v=1:3:4";
+    expect(chargeStray(error, options)).toBe(true);
+    expect(records[0]).toMatchObject({ level: "error", fields: { folder: "/ext", error: "bug" } });
+    expect(chargeStray(new Error("ours"), options)).toBe(false);
+    expect(chargeStray(undefined, options)).toBe(false);
+    expect(records.length).toBe(1);
   });
 });
 
