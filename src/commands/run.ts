@@ -1,7 +1,7 @@
 import { defineCommand } from "citty";
 import { type LoadedConfiguration, loadConfiguration } from "../config/load.ts";
 import type { Overlay } from "../config/text-file.ts";
-import { chargeStray } from "../connector/attribution.ts";
+import { StrayErrorLog } from "../connector/attribution.ts";
 import { connectorTypes } from "../connector/registry.ts";
 import { type ExtensionFlags, openExtensions } from "../extension/open.ts";
 import type { BoundedFile } from "../logging/bounded-file.ts";
@@ -11,7 +11,7 @@ import { startAgain } from "../platform/exec.ts";
 import { collectAfterStart } from "../platform/memory.ts";
 import { systemClock } from "../sdk/clock.ts";
 import { errorText } from "../sdk/errors.ts";
-import { createLogger, type Logger, type LogLevel, rateLimited } from "../sdk/logger.ts";
+import { createLogger, type Logger, type LogLevel } from "../sdk/logger.ts";
 import { Gateway } from "../service/gateway.ts";
 import type { GatewaySetup } from "../service/gateway-setup.ts";
 import { gatewaySetup } from "../service/setup.ts";
@@ -138,14 +138,14 @@ function handleStrayErrors(
   roots: readonly string[],
   onFailure: (error: unknown) => void,
 ): void {
-  const rareLog = rateLimited(log, systemClock);
+  const errors = new StrayErrorLog(log, systemClock, roots);
   process.on("unhandledRejection", (error) => {
-    if (!chargeStray(error, { log, rareLog, roots })) {
+    if (!errors.take(error)) {
       log.error("An error was not handled: please report it", { error: errorText(error) });
     }
   });
   process.on("uncaughtException", (error) => {
-    if (!chargeStray(error, { log, rareLog, roots })) {
+    if (!errors.take(error)) {
       onFailure(error);
     }
   });

@@ -1,8 +1,14 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { Clock } from "#sdk/clock";
 import type { Connector } from "#sdk/connector";
 import { errorText } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
 import { HANDLERS } from "./isolation/port.ts";
+
+/** The same error is said so often. */
+const SAY_EVERY_MS = 60_000;
+/** Most different errors that are remembered. */
+const MAX_SAID = 1000;
 
 /** One instance of a connector, to whom errors are charged that nobody has handled. */
 export interface Accountable {
@@ -94,38 +100,62 @@ export function onBehalf(connector: Connector, who: Accountable, scopes = attrib
   return Object.assign(made, Object.fromEntries(has.map((name) => [name, handlers[name]])));
 }
 
-/** What dealing with such an error needs. */
-export interface StrayOptions {
-  readonly log: Logger;
-  /** For an interval that was left behind and throws again and again. */
-  readonly rareLog: Logger;
-  /** Folders of extensions. */
-  readonly roots: readonly string[];
-}
-
 /**
- * Deals with an error that nobody has handled: charges it to its connector and says so; of an extension that belongs to none, or to several,
- * the file is named. Returns whether one of the two was possible.
+ * Deals with errors that nobody has handled: each is charged to its connector. An interval that was left behind throws again and again, so
+ * the same error is said once a minute.
  */
-export function chargeStray(error: unknown, { log, rareLog, roots }: StrayOptions): boolean {
-  const charge = attribution.charge(error);
-  const stack = error instanceof Error ? error.stack : undefined;
-  const facts = { error: errorText(error), ...(stack === undefined ? {} : { stack }) };
-  if (charge === undefined) {
-    const root = roots.find((folder) => stack?.includes(`${folder}/`) === true);
-    if (root !== undefined) {
-      rareLog.error("An extension has not handled an error", { folder: root, ...facts });
+export class StrayErrorLog {
+  readonly #log: Logger;
+  readonly #clock: Pick<Clock, "monotonicMs">;
+  /** Folders of extensions. */
+  readonly #roots: readonly string[];
+  /** When something was said last, monotonic. */
+  readonly #said = new Map<string, number>();
+
+  constructor(log: Logger, clock: Pick<Clock, "monotonicMs">, roots: readonly string[]) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#roots = roots;
+  }
+
+  /**
+   * Charges an error and says so; of an extension that belongs to no connector, or to several, the folder is named. Returns whether one of
+   * the two was possible.
+   */
+  take(error: unknown): boolean {
+    const charge = attribution.charge(error);
+    const stack = error instanceof Error ? error.stack : undefined;
+    const text = errorText(error);
+    const facts = { error: text, ...(stack === undefined ? {} : { stack }) };
+    if (charge === undefined) {
+      const folder = this.#roots.find((root) => stack?.includes(`${root}/`) === true);
+      if (folder !== undefined && this.#isDue(`${folder} ${text}`)) {
+        this.#log.error("An extension has not handled an error", { folder, ...facts });
+      }
+      return folder !== undefined;
     }
-    return root !== undefined;
+    const { name: connector, isOver } = charge;
+    if (!isOver) {
+      this.#log.error("A connector has not handled an error", { connector, ...facts });
+    } else if (this.#isDue(`${connector} ${text}`)) {
+      this.#log.warn("A connector that has ended has left something behind that fails", {
+        connector,
+        ...facts,
+      });
+    }
+    return true;
   }
-  if (charge.isOver) {
-    const connector = charge.name;
-    rareLog.warn("A connector that has ended has left something behind that fails", {
-      connector,
-      ...facts,
-    });
-  } else {
-    log.error("A connector has not handled an error", { connector: charge.name, ...facts });
+
+  #isDue(key: string): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    const lastMs = this.#said.get(key);
+    if (lastMs !== undefined && nowMs - lastMs < SAY_EVERY_MS) {
+      return false;
+    }
+    if (this.#said.size >= MAX_SAID) {
+      this.#said.clear();
+    }
+    this.#said.set(key, nowMs);
+    return true;
   }
-  return true;
 }

@@ -215,12 +215,17 @@ export class ConnectorSupervisor {
     if (connector === undefined) {
       return;
     }
-    const dispose = async (): Promise<void> => await connector[Symbol.asyncDispose]();
+    const { log } = this.#options;
+    const { name } = this.#setup;
+    const dispose = async (): Promise<void> => {
+      try {
+        await connector[Symbol.asyncDispose]();
+      } catch (error) {
+        log.error("Connector failed as it was disposed", { connector: name, error });
+      }
+    };
     await this.#within(dispose(), timeoutMs, "dispose").catch((error: unknown) =>
-      this.#options.log.error("Connector did not stop in time and is abandoned", {
-        connector: this.#setup.name,
-        error,
-      }),
+      log.error("Connector did not stop in time and is abandoned", { connector: name, error }),
     );
   }
 

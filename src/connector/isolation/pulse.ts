@@ -93,18 +93,24 @@ export class PulseMonitor implements Disposable {
   #silentMs = 0;
   /** Of the process, when the thread last showed life. */
   #residentBytes: number;
+  /** The beats of those that may have filled the memory instead, when it was seen to be full. */
+  #others: ReadonlyMap<PulseMonitor, number> | undefined;
+  /** All threads that are looked at: memory is the process's, so of several that are silent one must be chosen. */
+  static readonly #all = new Set<PulseMonitor>();
 
   constructor(memory: PulseMemory, options: PulseMonitorOptions) {
     this.#options = options;
     this.#state = new Int32Array(memory, 0, 3);
     this.#name = new Uint8Array(memory, HEADER_BYTES);
-    this.#beats = Atomics.load(this.#state, BEATS);
+    this.#beats = this.#beatsNow;
     this.#residentBytes = options.residentBytes();
     this.#timer = this.#next(LOOK_MS);
+    PulseMonitor.#all.add(this);
   }
 
   [Symbol.dispose](): void {
     this.#timer[Symbol.dispose]();
+    PulseMonitor.#all.delete(this);
   }
 
   #next(delayMs: number): Disposable {
@@ -113,7 +119,7 @@ export class PulseMonitor implements Disposable {
 
   /** The time between looks is added up, not measured: while the machine or this thread slept, the other may have had no chance. */
   #look(sinceMs: number): void {
-    const beats = Atomics.load(this.#state, BEATS);
+    const beats = this.#beatsNow;
     const isAlive = beats !== this.#beats;
     this.#beats = beats;
     this.#silentMs = isAlive ? 0 : this.#silentMs + sinceMs;
@@ -122,8 +128,9 @@ export class PulseMonitor implements Disposable {
       this.#residentBytes = residentBytes;
       this.#options.onLook();
     }
-    const problem = this.#problem(residentBytes - this.#residentBytes);
+    const problem = this.#problem(residentBytes);
     if (problem !== undefined) {
+      this[Symbol.dispose]();
       this.#options.onProblem(problem);
       return;
     }
@@ -131,18 +138,46 @@ export class PulseMonitor implements Disposable {
     this.#timer = this.#next(this.#silentMs > LOOK_MS ? CLOSE_LOOK_MS : LOOK_MS);
   }
 
-  #problem(grownBytes: number): string | undefined {
+  #problem(residentBytes: number): string | undefined {
     const { silentMs, memoryBytes } = this.#options.limits;
     const heap = Atomics.load(this.#state, HEAP) * 1024;
     if (heap > memoryBytes) {
       return `it uses ${megabytes(heap)} MB of memory, more than ${megabytes(memoryBytes)} MB`;
     }
-    if (this.#silentMs > LOOK_MS && grownBytes > memoryBytes) {
+    if (this.#isGrowing(residentBytes) && this.#fellSilentLast()) {
+      for (const other of PulseMonitor.#all) {
+        other.#residentBytes = residentBytes; // What grows from here on is another matter.
+      }
       return `it does not come back${this.#at()} and has taken more than ${megabytes(memoryBytes)} MB of memory`;
     }
     return this.#silentMs >= silentMs
       ? `it has shown no sign of life for ${Math.round(silentMs / 1000)} s${this.#at()}`
       : undefined;
+  }
+
+  #isGrowing(residentBytes: number): boolean {
+    const grownBytes = residentBytes - this.#residentBytes;
+    const isGrowing = this.#silentMs > LOOK_MS && grownBytes > this.#options.limits.memoryBytes;
+    if (!isGrowing) {
+      this.#others = undefined;
+    }
+    return isGrowing;
+  }
+
+  /** A loop that only loops was silent before the process grew: every thread that was alive then has to show life first. */
+  #fellSilentLast(): boolean {
+    this.#others ??= new Map(
+      [...PulseMonitor.#all]
+        .filter((other) => other !== this && other.#silentMs < this.#silentMs)
+        .map((other) => [other, other.#beatsNow]),
+    );
+    return [...this.#others].every(
+      ([other, beats]) => !PulseMonitor.#all.has(other) || other.#beatsNow !== beats,
+    );
+  }
+
+  get #beatsNow(): number {
+    return Atomics.load(this.#state, BEATS);
   }
 
   #at(): string {

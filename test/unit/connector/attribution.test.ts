@@ -2,10 +2,12 @@ import { describe, expect, test } from "bun:test";
 import {
   type Accountable,
   Attribution,
-  chargeStray,
+  attribution,
   onBehalf,
+  StrayErrorLog,
 } from "../../../src/connector/attribution.ts";
 import type { Connector } from "../../../src/sdk/connector.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
 import { memoryLog } from "../../support/memory-log.ts";
 
 function accountable(name: string, file?: string): Accountable & { readonly errors: unknown[] } {
@@ -15,21 +17,21 @@ function accountable(name: string, file?: string): Accountable & { readonly erro
 
 describe("Attribution", () => {
   test("charges an error to the one whose timer it comes from", async () => {
-    const attribution = new Attribution();
+    const scopes = new Attribution();
     const [a, b] = [accountable("a"), accountable("b")];
-    using _a = attribution.enter(a);
-    using _b = attribution.enter(b);
+    using _a = scopes.enter(a);
+    using _b = scopes.enter(b);
     const { promise, resolve } = Promise.withResolvers<unknown>();
-    attribution.run(a, () => setImmediate(() => resolve(attribution.charge(new Error("bug")))));
+    scopes.run(a, () => setImmediate(() => resolve(scopes.charge(new Error("bug")))));
     expect(await promise).toEqual({ name: "a", isOver: false });
     expect([a.errors.length, b.errors.length]).toEqual([1, 0]);
   });
 
   test("one that has ended is named and not ended again", () => {
-    const attribution = new Attribution();
+    const scopes = new Attribution();
     const a = accountable("a");
-    attribution.enter(a)[Symbol.dispose]();
-    expect(attribution.run(a, () => attribution.charge("bug"))).toEqual({
+    scopes.enter(a)[Symbol.dispose]();
+    expect(scopes.run(a, () => scopes.charge("bug"))).toEqual({
       name: "a",
       isOver: true,
     });
@@ -37,32 +39,49 @@ describe("Attribution", () => {
   });
 
   test("without a scope the stack tells the file; of two with one file nobody is charged", () => {
-    const attribution = new Attribution();
+    const scopes = new Attribution();
     const error = new Error("bug");
     error.stack = "Error: bug\n  at later (/ext/tank/tank.ts?v=1:3:4)";
     const a = accountable("a", "/ext/tank/tank.ts");
     const other = accountable("other", "/ext/other.ts");
-    using _a = attribution.enter(a);
-    using _other = attribution.enter(other);
-    expect(attribution.charge(error)).toEqual({ name: "a", isOver: false });
-    using _b = attribution.enter(accountable("b", "/ext/tank/tank.ts"));
-    expect(attribution.charge(error)).toBeUndefined();
-    expect(attribution.charge("text")).toBeUndefined();
+    using _a = scopes.enter(a);
+    using _other = scopes.enter(other);
+    expect(scopes.charge(error)).toEqual({ name: "a", isOver: false });
+    using _b = scopes.enter(accountable("b", "/ext/tank/tank.ts"));
+    expect(scopes.charge(error)).toBeUndefined();
+    expect(scopes.charge("text")).toBeUndefined();
     expect(a.errors).toEqual([error]);
   });
 });
 
-describe("chargeStray()", () => {
+describe("StrayErrorLog", () => {
   test("names an extension that no connector stands for, and leaves errors of the program alone", () => {
     const { log, records } = memoryLog();
-    const options = { log, rareLog: log, roots: ["/ext"] };
+    const errors = new StrayErrorLog(log, new FakeClock(), ["/ext"]);
     const error = new Error("bug");
     error.stack = "Error: bug\n  at /ext/tank/top-level.ts?v=1:3:4";
-    expect(chargeStray(error, options)).toBe(true);
+    expect(errors.take(error)).toBe(true);
     expect(records[0]).toMatchObject({ level: "error", fields: { folder: "/ext", error: "bug" } });
-    expect(chargeStray(new Error("ours"), options)).toBe(false);
-    expect(chargeStray(undefined, options)).toBe(false);
+    expect(errors.take(new Error("ours"))).toBe(false);
+    expect(errors.take(undefined)).toBe(false);
     expect(records.length).toBe(1);
+  });
+
+  test("says once a minute what an ended instance goes on doing, each error for itself", async () => {
+    const { log, messages } = memoryLog();
+    const clock = new FakeClock();
+    const errors = new StrayErrorLog(log, clock, []);
+    const ended = accountable("a");
+    const take = (text: string): boolean =>
+      attribution.run(ended, () => errors.take(new Error(text)));
+    for (let count = 0; count < 10; count += 1) {
+      expect(take("one")).toBe(true);
+      expect(take("other")).toBe(true);
+    }
+    expect(messages("warn").length).toBe(2);
+    await clock.advance(60_000);
+    take("one");
+    expect(messages("warn").length).toBe(3);
   });
 });
 

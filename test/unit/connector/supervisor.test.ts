@@ -156,13 +156,14 @@ describe("ConnectorSupervisor", () => {
   });
 
   test("a dispose that throws at once costs nobody anything", async () => {
-    const { clock, supervisor, stop, done } = setUp(() => ({
+    const { clock, messages, supervisor, stop, done } = setUp(() => ({
       run: () => Promise.reject(new Error("bug")),
       [Symbol.asyncDispose]: () => {
         throw new Error("bug in dispose");
       },
     }));
     await clock.advance(0);
+    expect(messages("error")[0]).toBe("Connector failed as it was disposed");
     expect(supervisor.state).toBe("failed");
     await clock.advance(1000);
     expect(supervisor.restarts).toBe(2);

@@ -66,4 +66,24 @@ describe("PulseMonitor", () => {
     expect(problems).toEqual([]);
     monitor[Symbol.dispose]();
   });
+
+  test("of two that are silent the one is ended that fell silent last", async () => {
+    const looping = setUp();
+    looping.pulse[Symbol.dispose]();
+    await looping.clock.advance(20_000);
+    const filling = setUp();
+    await filling.clock.advance(2000);
+    filling.pulse[Symbol.dispose]();
+    for (const { process } of [looping, filling]) {
+      process.residentBytes += 300 * MB;
+    }
+    for (let step = 0; step < 20; step += 1) {
+      await looping.clock.advance(100);
+      await filling.clock.advance(100);
+    }
+    expect(filling.problems.length).toBe(1);
+    expect(looping.problems).toEqual([]);
+    await looping.clock.advance(60_000);
+    expect(looping.problems.length).toBe(1);
+  });
 });
