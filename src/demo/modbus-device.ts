@@ -54,6 +54,8 @@ export class DemoModbusDevice implements AsyncDisposable {
     this.#server = new ServerTCP(
       {
         getHoldingRegister: (address: number) => word(address),
+        // Nothing there; the library would leave a request without an answer.
+        getInputRegister: () => 0,
         getCoil: (address: number) => address === 0,
       },
       { host: "127.0.0.1", port, unitID: 1 },

@@ -4,6 +4,9 @@ import { until } from "./until.ts";
 /** Room for all that a program says, so that nothing scrolls away. */
 const SIZE = ["-x", "140", "-y", "250"] as const;
 
+/** A machine may be busy with other tests. */
+const PATIENCE_MS = 60_000;
+
 /** A real terminal: a program in a session of tmux, with a server of its own that nothing else sees. */
 export class TmuxTerminal implements AsyncDisposable {
   readonly #socket: string;
@@ -31,10 +34,11 @@ export class TmuxTerminal implements AsyncDisposable {
   async shows(text: string | RegExp): Promise<void> {
     let last = "";
     try {
-      await until(`the screen shows ${String(text)}`, async () => {
+      const isShown = async (): Promise<boolean> => {
         last = await this.screen();
         return typeof text === "string" ? last.includes(text) : text.test(last);
-      });
+      };
+      await until(`the screen shows ${String(text)}`, isShown, PATIENCE_MS);
     } catch (error) {
       throw new Error(`${String(error)}; it shows:\n${last}`, { cause: error });
     }

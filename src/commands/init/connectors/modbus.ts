@@ -64,7 +64,9 @@ async function askWhere(interview: Interview): Promise<ProbeOptions> {
     const value = interview.flag(`modbus-${name}`);
     return value === undefined ? [] : [[name, value] as const];
   });
-  return given({ target, ...line, unit, expect, ...Object.fromEntries(extra) });
+  // A scan must be quick; one device may take its time.
+  const patience = unit.includes("-") ? {} : { timeout: "2000" };
+  return given({ target, ...line, unit, expect, ...patience, ...Object.fromEntries(extra) });
 }
 
 async function askLine(interview: Interview): Promise<ProbeOptions> {
