@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { BINARY } from "../support/gateway-process.ts";
 import { freePortRow } from "../support/ports.ts";
 import { temporaryDir } from "../support/temporary-dir.ts";
+import { Typed } from "../support/typed.ts";
 import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 240_000;
@@ -26,42 +27,6 @@ function blocksOf(file: string): readonly (readonly string[])[] {
       .map((line) => line.trim())
       .filter((line) => line !== ""),
   );
-}
-
-/** A command as a person types it; its output is collected. */
-class Typed implements AsyncDisposable {
-  readonly #child: Bun.Subprocess<"ignore", "pipe", "pipe">;
-  output = "";
-
-  constructor(line: string, cwd: string) {
-    // Only what the README asks for is there: the program, by its name.
-    const env = { PATH: `${join(cwd, "bin")}:/usr/bin:/bin`, TB_GW_CONFIG_DIR: "" };
-    this.#child = Bun.spawn(["sh", "-c", `exec ${line}`], {
-      cwd,
-      env,
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      const decoder = new TextDecoder();
-      const sink = new WritableStream<Uint8Array>({
-        write: (chunk) => {
-          this.output += decoder.decode(chunk, { stream: true });
-        },
-      });
-      stream.pipeTo(sink).catch(() => undefined); // It was killed.
-    }
-  }
-
-  async ended(): Promise<number> {
-    return await this.#child.exited;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGTERM");
-    await this.#child.exited;
-  }
 }
 
 describe("the first device", () => {

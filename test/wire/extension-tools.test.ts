@@ -28,7 +28,7 @@ let files: Readonly<Record<string, string>> = {};
 
 beforeAll(async () => {
   files = await authorFiles();
-});
+}, 60_000);
 
 /** A folder of extensions in which each kind was begun. */
 function skeletons(dir: string): void {
