@@ -66,6 +66,11 @@ async function choose(
     output.send({ kind: "problem", text: `${file}: ${text}` });
     return 1;
   };
+  if (/\.py[co]?$/.test(file)) {
+    return problem(
+      "Python extensions are not supported: port it, connectors/custom/README.md says how",
+    );
+  }
   const missing = missingImports(file);
   if (missing.length > 0) {
     const list = missing.map((one) => `"${one}"`).join(", ");

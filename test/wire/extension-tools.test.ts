@@ -188,6 +188,13 @@ describe("tbgw extension check", () => {
     }
   });
 
+  test("names the way for a Python file", async () => {
+    using dir = temporaryDir();
+    const done = await check(put(dir.path, "mqtt/old.py", "class OldConverter:\n    pass\n"));
+    expect(done.code).toBe(1);
+    expect(done.problems.join()).toContain("old.py: Python extensions are not supported: port it");
+  });
+
   test("ends an endless loop at the top level", async () => {
     using dir = temporaryDir();
     const file = put(dir.path, "x/loop.ts", "for (;;) {}");
@@ -312,6 +319,7 @@ describe("tbgw extension list", () => {
     using dir = temporaryDir();
     skeletons(dir.path);
     put(dir.path, "mqtt/broken.ts", "export default {;");
+    put(dir.path, "mqtt/old.py", "class OldConverter:\n    pass\n");
     const elsewhere = put(
       dir.path,
       "opcua/tank.ts",
@@ -321,6 +329,7 @@ describe("tbgw extension list", () => {
     chmodSync(open, 0o666);
     const listed = await inspectAll([dir.path], false);
     const text = listText([dir.path], listed);
+    expect(text).toMatch(/mqtt\/old\.py\n +Python extensions are not supported: port it\n/);
     expect(text).toMatch(
       /connector +MeterConnector +meter +ok +[0-9a-f]{12} +.*meter-connector\.ts/,
     );

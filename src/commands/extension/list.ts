@@ -1,4 +1,5 @@
-import { basename, dirname } from "node:path";
+import { readdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { defineCommand } from "citty";
 import { findConfig } from "../../config/directories.ts";
 import type { Inspected } from "../../extension/author-port.ts";
@@ -81,7 +82,19 @@ export async function inspectAll(
       listed.push({ file, ...state, problem: open ?? misplaced(state, folder) ?? state.problem });
     }
   }
-  return listed;
+  return [...listed, ...roots.flatMap(foldersOf).flatMap(pythonFilesIn)];
+}
+
+/** Files that a Python gateway would have run: listed, so that nobody wonders why they do nothing. */
+function pythonFilesIn(folder: string): readonly ListedFile[] {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith(".py") && !name.startsWith("__"))
+    .map((name) => ({
+      file: join(folder, name),
+      sha256: "",
+      definitions: [],
+      problem: "Python extensions are not supported: port it",
+    }));
 }
 
 /** A definition is found only in the folder of its type. */
