@@ -23,6 +23,7 @@ Options:
 
 Examples:
   tbgw demo                                 See it work, with nothing installed
+  tbgw init                                 Write a configuration, asking for what it needs
   tbgw check --config /etc/tbgw             Check the configuration before it runs
   tbgw run --config /etc/tbgw               Run the gateway
 `;

@@ -162,7 +162,8 @@ describe("tryConnection()", () => {
     expect(words(result, { port: silent.port })).toMatchObject({
       step: "connect",
       state: "down",
-      message: expect.stringMatching(/answer/),
+      message: "Connected, but the server does not answer CONNECT",
+      advice: expect.stringContaining("is not an MQTT server"),
     });
   });
 

@@ -97,7 +97,7 @@ export function trialAdvice(
   if (/no answer|no route|unreachable/.test(message)) {
     return `Nothing comes back from ${place.host}: a firewall between here and there, a wrong address, or the server is off.`;
   }
-  if (/instead of answering CONNECT|not MQTT/.test(message)) {
+  if (/answer(?:ing)? CONNECT/.test(message)) {
     return place.tls
       ? `What listens on port ${place.port} is not an MQTT server.`
       : `What listens on port ${place.port} is not an MQTT server without TLS: if it is 8883 say yes to TLS, if it is the port of the web page take 1883.`;
