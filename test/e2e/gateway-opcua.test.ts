@@ -1,39 +1,15 @@
 // The built program between an asyncua server and the platform: values up, calls and shared attributes down, over the hardest channel.
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
 import { GatewayProcess } from "../support/gateway-process.ts";
+import { configureOpcua } from "../support/opcua-gateway.ts";
 import { freePort } from "../support/ports.ts";
 import { ReadyProcess } from "../support/ready-process.ts";
-
-/** Writes an OPC UA connector for a server on `port` into the gateway's configuration. */
-async function configure(gateway: GatewayProcess, port: number, settings: object): Promise<void> {
-  const file = join(gateway.dir, "config/tb_gateway.json");
-  const main = JSON.parse(await readFile(file, "utf8"));
-  main.connectors = [{ type: "opcua", name: "Plant", configuration: "opcua.json" }];
-  await writeFile(file, JSON.stringify(main));
-  const mapping = {
-    deviceNodePattern: "Root\\.Objects\\.Boiler1",
-    deviceInfo: { deviceNameExpression: "${Name}", deviceProfileExpression: "boiler" },
-    attributes: [{ key: "big", value: "${Big}" }],
-    timeseries: [
-      { key: "n", value: "${Counter}" },
-      { key: "t", value: "${Temperature}" },
-    ],
-    attributes_updates: [{ key: "setpoint", value: "${Temperature}" }],
-    rpc_methods: [{ method: "multiply", arguments: [] }],
-  };
-  const url = `opc.tcp://127.0.0.1:${port}/plant`;
-  const server = { url, timeoutInMillis: 4000, ...settings };
-  await writeFile(
-    join(gateway.dir, "config/opcua.json"),
-    JSON.stringify({ server, mapping: [mapping] }),
-  );
-}
 
 test.each<[string, object]>([
   ["Basic256Sha256", { security: "Basic256Sha256", securityMode: "SignAndEncrypt" }],
@@ -51,7 +27,8 @@ test.each<[string, object]>([
       brokerPort: 1,
     });
     const identity = { type: "basic", username: "ann", password: "p@ss" };
-    await configure(gateway, port, { ...security, identity });
+    const url = `opc.tcp://127.0.0.1:${port}/plant`;
+    await configureOpcua(gateway, { url, ...security, identity });
     // Nothing may be written beside the data directory.
     gateway.start([], { env: { HOME: "/proc" } });
     await platform.until(() => platform.latest("B-1", "t")?.text === "81.5", 20_000);
