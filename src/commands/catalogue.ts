@@ -117,6 +117,15 @@ export const commands: Readonly<Record<string, CatalogueEntry>> = {
     ],
     load: async () => runnable((await import("./upgrade.ts")).upgradeCommand),
   },
+  support: {
+    summary: "Put what helps to find a fault into one file, without secrets",
+    examples: [
+      "sudo tbgw support                         Of the service of this machine",
+      "tbgw support --config ./config --data ./data --out bundle.tar.gz",
+      "tar -tzf bundle.tar.gz                    Look what is in it before you send it",
+    ],
+    load: async () => runnable((await import("./support.ts")).supportCommand),
+  },
   schema: {
     summary: "Print the JSON Schema of a configuration file, for editors",
     examples: [

@@ -26,6 +26,12 @@ function open(dataDir: string | undefined): StoreInspector {
   );
 }
 
+/** What the store in a data directory says of itself. @throws Error when there is none, or it cannot be read */
+export function storeInfo(dataDir: string): StoreInfo {
+  using store = open(dataDir);
+  return store.info();
+}
+
 function time(epochMs: number | undefined): string {
   return epochMs === undefined ? "-" : new Date(epochMs).toISOString();
 }

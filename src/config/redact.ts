@@ -8,6 +8,11 @@ export const REDACTED = "******";
 /** Names that mean a secret where no schema says so: keys of extensions, misspelt keys. */
 const SECRET_NAME = /passw|passphrase|secret|token|private_?key(?!s?_?path)|credential/i;
 
+/** Whether a key means a secret by its name. */
+export function isSecretName(name: string): boolean {
+  return SECRET_NAME.test(name);
+}
+
 /**
  * A copy of a configuration to be shown: the values of secret fields, and of unknown fields named like one, are replaced.
  * A reference such as `${env:TOKEN}` is no secret and stays, so that a person can see where the value comes from. Without
@@ -55,7 +60,7 @@ function isSecret(
     return metadataOf(schema)["secret"] === true;
   }
   const isScalar = typeof value === "string" || typeof value === "number";
-  return isScalar && key !== undefined && SECRET_NAME.test(key);
+  return isScalar && key !== undefined && isSecretName(key);
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
