@@ -312,15 +312,15 @@ test(
       "beacon/b.ts": text("B", "first"),
     });
     await gateway.start();
-    await until("both run", () => gateway.said("A first1") === 1 && gateway.said("B first1") === 1);
+    await until("both run", () => gateway.said("A first1") > 0 && gateway.said("B first1") > 0);
     gateway.writeEntries([{ ...entry("A"), file: { period: 2, more: 1 } }, entry("B")]);
-    await until("A has its new configuration", () => gateway.said("A first2") === 1);
+    await until("A has its new configuration", () => gateway.said("A first2") > 0);
     writeExtensions(gateway.root, { "beacon/a.ts": text("A", "second") });
-    await until("A is its new version", () => gateway.said("A second2") === 1);
+    await until("A is its new version", () => gateway.said("A second2") > 0);
     writeExtensions(gateway.root, { "beacon/a.ts": "export default {{" });
-    await until("the broken version is said", () => gateway.said("Extension cannot be used") === 1);
+    await until("the broken version is said", () => gateway.said("Extension cannot be used") > 0);
     writeExtensions(gateway.root, { "beacon/a.ts": text("A", "third") });
-    await until("A is mended", () => gateway.said("A third2") === 1);
+    await until("A is mended", () => gateway.said("A third2") > 0);
     expect(gateway.said("B first1")).toBe(1);
     expect(gateway.said("A second2")).toBe(1);
     const [a] = await gateway.connectors();
