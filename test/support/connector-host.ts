@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createConverters, type DownlinkTable } from "../../src/connector/converters.ts";
+import { ExtensionCatalogue } from "../../src/extension/catalogue.ts";
+import { ExtensionUses } from "../../src/extension/uses.ts";
 import { type Clock, systemClock } from "../../src/sdk/clock.ts";
 import type { AcceptResult, ConnectorHost } from "../../src/sdk/connector.ts";
 import { encodeJson } from "../../src/sdk/encode.ts";
@@ -54,6 +56,8 @@ export class TestHost implements AsyncDisposable {
       readonly type?: string;
       /** Default: the ones inside the program. */
       readonly downlinks?: DownlinkTable;
+      /** Folder with converters of extensions. */
+      readonly extensionRoot?: string;
     } = {},
   ) {
     const makeDir = (): string => {
@@ -66,8 +70,11 @@ export class TestHost implements AsyncDisposable {
       name = "Test connector",
       type = "mqtt",
       downlinks,
+      extensionRoot,
     } = options;
     const log = this.#logger();
+    const roots = extensionRoot === undefined ? [] : [extensionRoot];
+    const catalogue = new ExtensionCatalogue({ roots, log, allowInsecure: false });
     const metrics: ConnectorHost["metrics"] = {
       count: (counter, by = 1) => add(this.counters, counter, by),
       rejected: (reason, count = 1) => add(this.rejections, reason, count),
@@ -115,6 +122,7 @@ export class TestHost implements AsyncDisposable {
         rareLog: rateLimited(log, clock),
         metrics,
         ...(downlinks === undefined ? {} : { downlinks }),
+        extensions: new ExtensionUses(catalogue).of({ id, type }),
       }),
       setStatus: (status, detail) => {
         this.statuses.push({ status, detail });
