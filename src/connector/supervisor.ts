@@ -17,6 +17,8 @@ const DISPOSE_LEAST_MS = 500;
 /** Pauses before an instance is replaced: 1 s, doubled to 5 min, from the start again after 5 min of running. */
 const FIRST_PAUSE_MS = 1000;
 const LAST_PAUSE_MS = 300_000;
+/** Largest part of a pause that is taken away by chance, so that connectors that fail together do not start together. */
+const JITTER = 0.1;
 
 /** Life of one connector, as `tbgw status` shows it. */
 export type ConnectorState = "starting" | "running" | "failed" | "invalid" | "stopping" | "stopped";
@@ -149,7 +151,7 @@ export class ConnectorSupervisor {
       }
       const error = end === undefined ? "it returned before it was stopped" : errorText(end);
       log.error("Connector ended and is started again", { connector: name, error, pauseMs });
-      await clock.sleep(pauseMs, signal).catch(() => undefined);
+      await clock.sleep(pauseMs * (1 - JITTER * Math.random()), signal).catch(() => undefined);
       pauseMs = Math.min(LAST_PAUSE_MS, pauseMs * 2);
     }
     this.#state = "stopped";

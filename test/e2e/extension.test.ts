@@ -61,37 +61,37 @@ async function arrive(
   });
 }
 
-describe.each([["in the collection thread", {}]])(
-  "a connector and its converter %s",
-  (_where, more) => {
-    test(
-      "import tbgw/sdk and valibot by value; what is bad in a record costs only itself; digits stay",
-      async () => {
-        const port = await freePort();
-        await using gateway = await ExtensionGateway.create([beacons(port, more)], {
-          "udpbeacon/beacon-text.ts": BEACON_TEXT,
-          "udpbeacon/broken.ts": "export default {{{",
-        });
-        gateway.copyExamples();
-        await gateway.start();
-        await arrive(gateway, port, 5, "float");
-        await send(port, 1, 2, 6, 3, 4);
-        await gateway.platform.until(() => gateway.texts("Beacon", "empty").length > 0, 20_000);
-        expect(gateway.texts("Beacon", "float")[0]).toBe("25.0");
-        expect(gateway.texts("Beacon", "big")[0]).toBe("9007199254740993");
-        expect(gateway.texts("Beacon", "neighbour")).toEqual(["true"]);
-        expect(gateway.texts("Beacon", "zero")).toEqual(["0"]);
-        expect(gateway.texts("Beacon", "no")).toEqual(["false"]);
-        expect(gateway.platform.keys("Beacon")).not.toContain("nan");
-        const published = JSON.stringify(gateway.platform.getClient("gateway")["extensions"]);
-        expect(published).toContain("udp-beacon-connector.ts");
-        expect(await gateway.process.stop()).toBe(0);
-        expect(gateway.process.output).toContain("converter-error");
-      },
-      TIMEOUT_MS,
-    );
-  },
-);
+describe.each([
+  ["in the collection thread", {}],
+  ["in a thread of its own", { isolation: "worker" as const }],
+])("a connector and its converter %s", (_where, more) => {
+  test(
+    "import tbgw/sdk and valibot by value; what is bad in a record costs only itself; digits stay",
+    async () => {
+      const port = await freePort();
+      await using gateway = await ExtensionGateway.create([beacons(port, more)], {
+        "udpbeacon/beacon-text.ts": BEACON_TEXT,
+        "udpbeacon/broken.ts": "export default {{{",
+      });
+      gateway.copyExamples();
+      await gateway.start();
+      await arrive(gateway, port, 5, "float");
+      await send(port, 1, 2, 6, 3, 4);
+      await gateway.platform.until(() => gateway.texts("Beacon", "empty").length > 0, 20_000);
+      expect(gateway.texts("Beacon", "float")[0]).toBe("25.0");
+      expect(gateway.texts("Beacon", "big")[0]).toBe("9007199254740993");
+      expect(gateway.texts("Beacon", "neighbour")).toEqual(["true"]);
+      expect(gateway.texts("Beacon", "zero")).toEqual(["0"]);
+      expect(gateway.texts("Beacon", "no")).toEqual(["false"]);
+      expect(gateway.platform.keys("Beacon")).not.toContain("nan");
+      const published = JSON.stringify(gateway.platform.getClient("gateway")["extensions"]);
+      expect(published).toContain("udp-beacon-connector.ts");
+      expect(await gateway.process.stop()).toBe(0);
+      expect(gateway.process.output).toContain("converter-error");
+    },
+    TIMEOUT_MS,
+  );
+});
 
 test(
   "two roots on the command line, a converter of MQTT in one of them, and node_modules beside it",
