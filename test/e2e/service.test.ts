@@ -141,6 +141,37 @@ describe("tbgw service", () => {
   );
 
   test(
+    "for systemd: a unit that systemd finds nothing wrong with, also with all that devices need",
+    async () => {
+      await using sandbox = await ServiceSandbox.open();
+      await configure(sandbox);
+      const unit = "/etc/systemd/system/tbgw.service";
+      for (const ble of [false, true]) {
+        if (ble) {
+          const main = join(sandbox.dir, "etc/tbgw/tb_gateway.json");
+          const config = JSON.parse(await readFile(main, "utf8"));
+          const entry = { type: "ble", name: "Radio", configuration: "ble.json" };
+          await writeFile(main, JSON.stringify({ ...config, connectors: [entry] }));
+          await writeFile(join(sandbox.dir, "etc/tbgw/ble.json"), JSON.stringify({ devices: [] }));
+        }
+        // Into the files of an image, which are put in place: nothing here is run by systemd.
+        await sandbox.run(
+          "mkdir -p /var/lib/image/etc; cp -a /etc/tbgw /etc/passwd /etc/group /var/lib/image/etc",
+        );
+        const installed = await sandbox.run("tbgw service install --systemd --root /var/lib/image");
+        expect(installed).toMatchObject({ code: 0 });
+        await sandbox.run(
+          `cp /var/lib/image${unit} ${unit}; cp /var/lib/image/etc/passwd /var/lib/image/etc/group /etc`,
+        );
+        expect(await sandbox.run(`systemd-analyze verify ${unit}`)).toEqual({ code: 0, out: "" });
+        const { out } = await sandbox.run(`cat ${unit}`);
+        expect(out.includes("AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN\n")).toBe(ble);
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "is refused without root, with the command to type, and never twice at once",
     async () => {
       await using sandbox = await ServiceSandbox.open();

@@ -118,13 +118,13 @@ describe("tbgw upgrade", () => {
         "dying",
         '[ "$1" = run ] && { echo "no such luck" >&2; exit 1; }',
       );
-      await expectTakenBack(dying, /failed +No gateway runs with[^]*\| no such luck/, 2);
+      await expectTakenBack(dying, /failed +No gateway runs with[^]*\| no such luck/, 3);
       if (isFull) {
         const silent = await program("silent", '[ "$1" = run ] && exec sleep 1000');
         await expectTakenBack(silent, /failed +No gateway runs with/, 2);
       }
       const deaf = await program("deaf", "export TB_GW_ACCESS_TOKEN=WRONG");
-      await expectTakenBack(deaf, /failed +the platform is not reached/, 4);
+      await expectTakenBack(deaf, /failed +the platform is not reached/, 8);
     },
     TIMEOUT_MS,
   );
