@@ -2,6 +2,7 @@ import type { AdapterPlace } from "#platform/hci-socket";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
+import type { Json } from "#sdk/model";
 import { supervise } from "#sdk/supervise";
 import { normalAddress } from "./addresses.ts";
 import { Central } from "./central.ts";
@@ -65,6 +66,8 @@ export class Adapter {
   #candidates: Candidate[] = [];
   #central: Central | undefined;
   #problem: string | undefined = "starting";
+  #isScanning = false;
+  #heardTs: number | undefined;
 
   constructor(settings: AdapterSettings, clock: Clock) {
     this.settings = settings;
@@ -79,6 +82,18 @@ export class Adapter {
   /** Links that are open or being opened. */
   get connectionsUsed(): number {
     return this.#links.size;
+  }
+
+  /** How it is, for a person. */
+  get status(): Json {
+    return {
+      name: this.settings.name,
+      state: this.#problem ?? "ready",
+      scanning: this.#isScanning,
+      connectionsUsed: this.connectionsUsed,
+      maxConnections: this.settings.maxConnections,
+      lastAdvTs: this.#heardTs ?? null,
+    };
   }
 
   /** Keeps the adapter open until `signal` aborts, then rejects with its reason. */
@@ -185,6 +200,7 @@ export class Adapter {
 
   #close(): void {
     this.#central = undefined;
+    this.#isScanning = false;
     this.#sightings.clear();
     this.#links.clear();
     const waiting = this.#candidates;
@@ -206,8 +222,10 @@ export class Adapter {
       const action = windows.next(wanted);
       if (action === "start") {
         await central.startScan(signal);
+        this.#isScanning = true;
       } else if (action === "stop") {
         await central.stopScan(signal);
+        this.#isScanning = false;
       }
       if (candidate === undefined) {
         await this.#pause(windows.pauseMs(wanted), signal);
@@ -284,6 +302,7 @@ export class Adapter {
 
   #seen(peripheral: NoblePeripheral): void {
     const address = normalAddress(peripheral.address);
+    this.#heardTs = this.#clock.now();
     for (const observer of this.#observers) {
       observer(peripheral);
     }

@@ -148,6 +148,7 @@ export class Central implements AsyncDisposable {
     const bindings = new Bindings({});
     bindings._hci._socket = this.#socket;
     guardLinks(bindings);
+    guardReports(bindings, this.#options.log);
     this.#bindings = bindings;
     const noble = createCentral(bindings);
     this.#noble = noble;
@@ -223,6 +224,22 @@ function guardLinks(bindings: NobleBindings): void {
   hci.flushAcl = async () => {
     hci._aclQueue = hci._aclQueue.filter(({ handle }) => hci._aclConnections.has(handle));
     await flush();
+  };
+}
+
+/** noble prints each advertisement it cannot read, and skips those in the same packet; anybody near may send such ones. */
+function guardReports({ _hci: hci }: NobleBindings, log: Logger): void {
+  const emit = hci.emit.bind(hci);
+  hci.emit = (event, ...args) => {
+    try {
+      return emit(event, ...args);
+    } catch (error) {
+      if (event !== "leAdvertisingReport") {
+        throw error;
+      }
+      log.debug("An advertisement cannot be read", { error: errorText(error) });
+      return true;
+    }
   };
 }
 

@@ -38,6 +38,15 @@ export const bleConfig = v.looseObject({
     doc: "List the peripherals around in the log once, after the start.",
   }),
   scanner: field(scanner, {}, { doc: "For `showMap`." }),
+  rescanIntervalSeconds: optional(v.unknown(), {
+    doc: "Older name of `scannerPollPeriod`, in seconds; read when that is missing.",
+  }),
+  scanTimeSeconds: optional(v.unknown(), {
+    doc: "Older name of `scannerTimeout`, in seconds; read when that is missing.",
+  }),
+  checkIntervalSeconds: optional(v.unknown(), {
+    doc: "Older name of `devices[].pollPeriod`, in seconds; read when that is missing.",
+  }),
   passiveScanMode: optional(v.boolean(), { doc: "See `scanMode`.", ignored: true }),
   devices: field(entries(device), [], { doc: "The peripherals." }),
 });

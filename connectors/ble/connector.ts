@@ -11,10 +11,11 @@ import { leaseAdapter } from "./adapters.ts";
 import { showAround } from "./around.ts";
 import { oddBrackets } from "./codec.ts";
 import { type BleConfig, bleConfig } from "./config.ts";
+import { DeviceCounters, hostOfDevice } from "./counters.ts";
 import { Device } from "./device.ts";
 import type { DeviceConfig } from "./device-config.ts";
 import { explainBle } from "./explain.ts";
-import { upgradeConfig } from "./legacy.ts";
+import { OLDER_KEYS, upgradeConfig } from "./legacy.ts";
 import { probeArgs, probeBle } from "./probe.ts";
 import { DeviceUplink } from "./uplink.ts";
 
@@ -30,6 +31,7 @@ export default defineConnector({
   create: async (config, host) => {
     const uplinks = new Map<DeviceConfig, DeviceUplink>();
     const strategy = toReportStrategy(config.reportStrategy);
+    adviseOnOlderKeys(config, host);
     for (const device of withoutRepeats(config.devices, host)) {
       adviseOnBrackets(device, host);
       const extension = await loadExtension(device, host);
@@ -59,6 +61,14 @@ function withoutRepeats(
     taken.add(name).add(MACAddress);
     return true;
   });
+}
+
+function adviseOnOlderKeys(config: BleConfig, { log }: ConnectorHost): void {
+  for (const [older, key] of Object.entries(OLDER_KEYS)) {
+    if (config[older] !== undefined) {
+      log.warn("An older key in seconds is used; its new name is in milliseconds", { older, key });
+    }
+  }
 }
 
 function adviseOnBrackets(device: DeviceConfig, { log }: ConnectorHost): void {
@@ -104,6 +114,7 @@ class BleConnector implements Connector {
   readonly #uplinks: ReadonlyMap<DeviceConfig, DeviceUplink>;
   readonly #devices = new Map<string, Device>();
   readonly #stop = new AbortController();
+  #adapter: Adapter | undefined;
   #running: Promise<void> | undefined;
 
   constructor(
@@ -129,6 +140,16 @@ class BleConnector implements Connector {
     return await device.rpc(request, signal);
   }
 
+  /** `ble_devices`: how the adapter and each device are. */
+  async handleConnectorRpc({ method }: RpcRequest): Promise<Json> {
+    if (method !== "devices") {
+      throw new RpcError(`There is no method ble_${method}: need ble_devices`, 404);
+    }
+    const devices = [...this.#devices].map(([name, device]) => [name, device.status] as const);
+    const adapter = this.#adapter?.status ?? { name: this.#config.adapter, state: "starting" };
+    return await Promise.resolve({ adapter, devices: Object.fromEntries(devices) });
+  }
+
   async handleAttributes(update: AttributeUpdate, signal: AbortSignal): Promise<void> {
     await this.#devices.get(update.deviceName)?.update(update, signal);
   }
@@ -150,6 +171,7 @@ class BleConnector implements Connector {
       host.log.warn("There is no device: nothing is read");
     }
     await using lease = await leaseAdapter(adapterSettings(this.#config), host.clock);
+    this.#adapter = lease.adapter;
     const outbox = new Outbox(host);
     this.#makeDevices(lease.adapter, outbox);
     using _user = lease.adapter.join({
@@ -181,7 +203,7 @@ class BleConnector implements Connector {
     for (const [config, uplink] of this.#uplinks) {
       const device = new Device(config, {
         adapter,
-        host: this.#host,
+        host: hostOfDevice(this.#host, new DeviceCounters(this.#host.metrics)),
         uplink,
         put: (records, signal) => outbox.put(records, signal),
         takesTurns: isCrowded && uplink.notifies.size === 0 && config.pollPeriod >= TURN_PERIOD_MS,

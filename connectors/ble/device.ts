@@ -1,4 +1,3 @@
-import type { ConnectorHost } from "#sdk/connector";
 import { type DataError, errorText, RejectedError, TransientError } from "#sdk/errors";
 import type { AttributeUpdate, DeviceData, Json, RpcRequest } from "#sdk/model";
 import { Schedule } from "#sdk/schedule";
@@ -7,6 +6,7 @@ import { normalAddress } from "./addresses.ts";
 import { readAdvertisement, readingsOf, signature } from "./advertisement.ts";
 import { connectPauseMs } from "./backoff.ts";
 import { Changes } from "./changes.ts";
+import { DeviceCounters, type DeviceHost } from "./counters.ts";
 import type { DeviceConfig } from "./device-config.ts";
 import { gattMap } from "./gatt-map.ts";
 import type { Characteristic, PeripheralLink } from "./link.ts";
@@ -18,12 +18,23 @@ import { PendingWrites } from "./writes.ts";
 /** What a device needs besides its configuration. */
 export interface DeviceContext {
   readonly adapter: Adapter;
-  readonly host: ConnectorHost;
+  /** Its counters are those of this device. */
+  readonly host: DeviceHost;
   readonly uplink: DeviceUplink;
   put(records: readonly DeviceData[], signal: AbortSignal): Promise<void>;
   /** Whether there are more devices than links: then this one gives its link back after each cycle. */
   readonly takesTurns: boolean;
 }
+
+/** Where a device is in its life. `listening`: its advertisements are enough. */
+export type DeviceState =
+  | "listening"
+  | "waiting"
+  | "connecting"
+  | "discovering"
+  | "subscribing"
+  | "ready"
+  | "backoff";
 
 /** No attempt to connect to a peripheral that was not seen for this long. */
 const FRESH_MS = 30_000;
@@ -38,7 +49,9 @@ export class Device implements Listener {
   readonly #writes: PendingWrites;
   readonly #sighted = new Changes();
   #link: PeripheralLink | undefined;
-  #isReady = false;
+  #state: DeviceState;
+  #rssi: number | undefined;
+  #seenTs: number | undefined;
   #seenMs = Number.NEGATIVE_INFINITY;
   #failures = 0;
   #failedMs = 0;
@@ -53,6 +66,7 @@ export class Device implements Listener {
       context.uplink.needsConnection ||
       config.showMap ||
       config.attributeUpdates.length + config.serverSideRpc.length > 0;
+    this.#state = this.#connects ? "waiting" : "listening";
     this.#presence = new Presence(config, context.host);
     this.#writes = new PendingWrites(config, context.host);
   }
@@ -64,7 +78,18 @@ export class Device implements Listener {
 
   /** The link while it can be used. */
   get link(): PeripheralLink | undefined {
-    return this.#isReady ? this.#link : undefined;
+    return this.#state === "ready" ? this.#link : undefined;
+  }
+
+  /** Where it is, how it is heard, and what was counted. */
+  get status(): Json {
+    const { metrics } = this.#context.host;
+    return {
+      state: this.#state,
+      rssi: this.#rssi ?? null,
+      lastSeenTs: this.#seenTs ?? null,
+      ...(metrics instanceof DeviceCounters ? metrics.counts : {}),
+    };
   }
 
   get sharedKeys(): readonly string[] {
@@ -82,6 +107,8 @@ export class Device implements Listener {
       this.#failures = 0;
     }
     this.#seenMs = nowMs;
+    this.#seenTs = this.#context.host.clock.now();
+    this.#rssi = peripheral.rssi;
     this.#sighted.notify();
     if (this.#context.uplink.advertised.length > 0) {
       this.#publish(peripheral, nowMs);
@@ -100,6 +127,7 @@ export class Device implements Listener {
     }
     const schedule = new Schedule(this.config.pollPeriod, host);
     for (;;) {
+      this.#state = "waiting";
       await this.#untilSeen(signal);
       try {
         await this.#session(schedule, signal);
@@ -145,6 +173,7 @@ export class Device implements Listener {
     }
     this.#failures += 1;
     this.#failedMs = host.clock.monotonicMs();
+    this.#state = "backoff";
     const pauseMs = connectPauseMs(this.#failures, this.config);
     host.log[this.#failures === 1 ? "warn" : "debug"]("Cannot use the peripheral now", {
       device: this.config.name,
@@ -162,6 +191,7 @@ export class Device implements Listener {
       await schedule.next(signal);
     }
     const request = { address: this.address, timeoutMs: timeout, failedMs: this.#failedMs };
+    this.#state = "connecting";
     let link: PeripheralLink;
     try {
       link = await adapter.connect(request, signal);
@@ -180,7 +210,7 @@ export class Device implements Listener {
         : this.#poll(link, schedule, signal));
     } finally {
       this.#link = undefined;
-      this.#isReady = false;
+      this.#state = "waiting";
       this.#presence.lost();
       host.metrics.count("disconnects");
       await link[Symbol.asyncDispose]();
@@ -190,10 +220,12 @@ export class Device implements Listener {
 
   async #prepare(link: PeripheralLink, signal: AbortSignal): Promise<void> {
     const { host } = this.#context;
+    this.#state = "discovering";
     await link.discover(signal);
+    this.#state = "subscribing";
     await this.#subscribe(link, signal);
     this.#failures = 0;
-    this.#isReady = true;
+    this.#state = "ready";
     await this.#presence.here();
     await this.#writes.flush(link, signal);
     if (this.config.showMap && !this.#hasShownMap) {

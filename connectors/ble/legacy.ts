@@ -1,55 +1,46 @@
 import { isJsonObject, type Json } from "#sdk/model";
 import { upgradeOnlyOnChange } from "#sdk/report-strategy";
 
-/** Keys of before version 2.9, in seconds, and what they are called today, in milliseconds. */
-const SECONDS: Readonly<Record<string, string>> = {
+/** Keys of before version 2.9, in seconds, and what they are called today, in milliseconds; the last one is of each device. */
+export const OLDER_KEYS = {
   rescanIntervalSeconds: "scannerPollPeriod",
   scanTimeSeconds: "scannerTimeout",
-};
+  checkIntervalSeconds: "pollPeriod",
+} as const;
 
-/** Brings older connector files to the shape of today. What is no object or list is left for the schema. */
+/**
+ * Brings older connector files to the shape of today; the older keys stay in place, so that they can be warned of. What is no object or
+ * list is left for the schema.
+ */
 export function upgradeConfig(json: Json): Json {
   if (!isJsonObject(json)) {
     return json;
   }
+  const { rescanIntervalSeconds, scanTimeSeconds, checkIntervalSeconds, devices } = json;
   const upgraded: Record<string, Json> = { ...json };
-  for (const [old, key] of Object.entries(SECONDS)) {
-    moveSeconds(upgraded, old, upgraded, key);
-  }
-  const { devices, checkIntervalSeconds } = upgraded;
+  setMilliseconds(upgraded, OLDER_KEYS.rescanIntervalSeconds, rescanIntervalSeconds);
+  setMilliseconds(upgraded, OLDER_KEYS.scanTimeSeconds, scanTimeSeconds);
   if (Array.isArray(devices)) {
     const list: readonly Json[] = devices;
     upgraded["devices"] = list.map((device) =>
       isJsonObject(device) ? upgradeDevice(device, checkIntervalSeconds) : device,
     );
-    Reflect.deleteProperty(upgraded, "checkIntervalSeconds");
   }
   return upgraded;
 }
 
-function upgradeDevice(device: { readonly [key: string]: Json }, checkSeconds: Json | undefined) {
+function upgradeDevice(
+  device: { readonly [key: string]: Json },
+  checkSeconds: Json | undefined,
+): Json {
   const upgraded: Record<string, Json> = { ...device };
-  if (checkSeconds !== undefined) {
-    moveSeconds(
-      { checkIntervalSeconds: checkSeconds },
-      "checkIntervalSeconds",
-      upgraded,
-      "pollPeriod",
-    );
-  }
+  setMilliseconds(upgraded, OLDER_KEYS.checkIntervalSeconds, checkSeconds);
   return upgradeOnlyOnChange(upgraded);
 }
 
-/** One whose new name is taken stays where it is, and the schema warns of it. */
-function moveSeconds(
-  from: Record<string, Json>,
-  old: string,
-  to: Record<string, Json>,
-  key: string,
-): void {
-  const seconds = from[old];
-  if (typeof seconds === "number" && to[key] === undefined) {
-    Reflect.deleteProperty(from, old);
-    to[key] = Math.round(seconds * 1000);
+/** A key of today that is there already counts. */
+function setMilliseconds(into: Record<string, Json>, key: string, seconds: Json | undefined): void {
+  if (typeof seconds === "number" && into[key] === undefined) {
+    into[key] = Math.round(seconds * 1000);
   }
 }

@@ -61,6 +61,7 @@ interface NobleBindings {
     _aclQueue: readonly { readonly handle: number }[];
     pollIsDevUp(): void;
     flushAcl(): Promise<void>;
+    emit(event: string, ...args: readonly unknown[]): boolean;
     writeAclDataPkt(handle: number, channel: number, data: Buffer): Promise<void>;
   };
 }

@@ -2,7 +2,7 @@
 
 Prints "ready PORT", then a JSON line for each write. Reads commands from standard input, one a line:
 `drop NAME` ends the link; `away NAME` ends it and stops advertising; `back NAME` advertises again; `hang NAME` and `wake NAME`: reads
-are not answered, and are again; `kick` closes the gateway's connection to the adapter.
+are not answered, and are again; `value NAME HEX`: what its battery level is from now on; `kick` closes the gateway's connection to the adapter.
 """
 import asyncio
 import json
@@ -36,6 +36,7 @@ class Peripheral:
     def __init__(self, link, name, address, level):
         self.name = name
         self.label = b"none"
+        self.level = bytes([level])
         self.awake = asyncio.Event()
         self.awake.set()
         host = Host()
@@ -45,7 +46,7 @@ class Peripheral:
 
         async def read_level(_connection):
             await self.awake.wait()
-            return bytes([level])
+            return self.level
 
         def write_label(_connection, value):
             self.label = bytes(value)
@@ -149,6 +150,8 @@ async def main():
             await one.away()
         elif command == "back":
             await one.device.start_advertising(auto_restart=True)
+        elif command == "value":
+            one.level = bytes.fromhex("".join(names[1:]))
         elif command == "hang":
             one.awake.clear()
         elif command == "wake":

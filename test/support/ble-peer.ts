@@ -37,7 +37,7 @@ export class BlePeer implements AsyncDisposable {
     return Number(/ready (\d+)/.exec(this.#output)?.[1]);
   }
 
-  /** `drop Door1`, `away Door1`, `back Door1`, `hang Door1`, `wake Door1`, `kick`. */
+  /** `drop Door1`, `away Door1`, `back Door1`, `hang Door1`, `wake Door1`, `value Door1 0a0b`, `kick`. */
   async say(command: string): Promise<void> {
     await this.#child.stdin.write(`${command}\n`);
     await this.#child.stdin.flush();

@@ -1,7 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createConverters, type DownlinkTable } from "../../src/connector/converters.ts";
+import {
+  createConverters,
+  type DownlinkTable,
+  type UplinkTable,
+} from "../../src/connector/converters.ts";
 import { ExtensionCatalogue } from "../../src/extension/catalogue.ts";
 import { ExtensionUses } from "../../src/extension/uses.ts";
 import { type Clock, systemClock } from "../../src/sdk/clock.ts";
@@ -58,6 +62,7 @@ export class TestHost implements AsyncDisposable {
       readonly downlinks?: DownlinkTable;
       /** Folder with converters of extensions. */
       readonly extensionRoot?: string;
+      readonly uplinks?: UplinkTable;
     } = {},
   ) {
     const makeDir = (): string => {
@@ -71,6 +76,7 @@ export class TestHost implements AsyncDisposable {
       type = "mqtt",
       downlinks,
       extensionRoot,
+      uplinks,
     } = options;
     const log = this.#logger();
     const roots = extensionRoot === undefined ? [] : [extensionRoot];
@@ -123,6 +129,7 @@ export class TestHost implements AsyncDisposable {
         metrics,
         ...(downlinks === undefined ? {} : { downlinks }),
         extensions: new ExtensionUses(catalogue).of({ id, type }),
+        ...(uplinks === undefined ? {} : { uplinks }),
       }),
       setStatus: (status, detail) => {
         this.statuses.push({ status, detail });

@@ -111,6 +111,8 @@ test("older files: seconds become milliseconds, on the level of today", () => {
     ],
   });
   expect(issues).toEqual([]);
+  // They stay, for the connector to warn of them.
+  expect(config.checkIntervalSeconds).toBe(7);
   expect(config).toMatchObject({ scannerPollPeriod: 100_000, scannerTimeout: 5000 });
   expect(config.devices.map(({ pollPeriod }) => pollPeriod)).toEqual([7000, 300]);
 });
