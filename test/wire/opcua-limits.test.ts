@@ -1,6 +1,7 @@
 // What a server of the OPC UA connector may limit, choose, or change under way.
 import { expect, test } from "bun:test";
 import { DataType, type NodeId, Variant, VariantArrayType } from "node-opcua-client";
+import { Subscription } from "node-opcua-server";
 import type { Json } from "../../src/sdk/model.ts";
 import { RunningOpcua } from "../support/opcua-connector.ts";
 import { PlantServer } from "../support/opcua-server.ts";
@@ -113,3 +114,26 @@ test("a node that moves to another namespace number is found by its URI and its 
   const again = running.host.accepted.slice(length).flatMap(({ telemetry = [] }) => telemetry);
   expect(again.map(({ values }) => values)).toEqual([{ path: 7, uri: 7 }]);
 }, 60_000);
+
+test("a server that publishes once a second, with a session of 30 s, is heard", async () => {
+  const fastest = Subscription.minimumPublishingInterval;
+  Subscription.minimumPublishingInterval = 1000;
+  try {
+    await using server = await PlantServer.start();
+    const mapping: Json = [
+      {
+        deviceNodePattern: "Root\\.Objects\\.Boiler1",
+        deviceInfo: { deviceNameExpression: "B1" },
+        timeseries: [{ key: "zone", value: "${Zone(1)}" }],
+      },
+    ];
+    const settings = { url: server.url, sessionTimeoutInMillis: 30_000 };
+    await using running = await RunningOpcua.start({ server: settings, mapping });
+    await running.said("B1", "zone");
+    const zone = server.plant.variables.get("ns=2;i=16");
+    zone?.setValueFromSource(new Variant({ dataType: DataType.Int32, value: 77 }));
+    await until("a change", () => running.latest("B1", "zone") === 77);
+  } finally {
+    Subscription.minimumPublishingInterval = fastest;
+  }
+}, 30_000);
