@@ -50,6 +50,8 @@ export class ConfigWatch implements AsyncDisposable {
     // One after the other; a reload never throws.
     this.#looking = this.#looking.then(async () => {
       if (!this.#isOver) {
+        // Before the look: what comes into a fresh folder after it has its own event.
+        this.#watchFolders();
         await this.#deps.configurator.reload(options);
         this.#watchFolders();
       }

@@ -330,6 +330,24 @@ test(
 );
 
 test(
+  "a file that is put into a folder that was not there is run without a restart",
+  async () => {
+    const entry = { type: "beacon", name: "A", file: { period: 1, more: 1 } };
+    await using gateway = await ExtensionGateway.create([entry]);
+    await gateway.start();
+    expect(gateway.process.output).toContain("this one is skipped");
+    writeExtensions(gateway.root, {
+      "beacon/a.ts": connectorText({ body: 'host.log.info("A is there");' }),
+    });
+    await until("the connector runs", () => gateway.said("A is there") > 0);
+    await until("it is shown as running", async () =>
+      (await gateway.connectors()).some(({ name, state }) => name === "A" && state === "running"),
+    );
+  },
+  TIMEOUT_MS,
+);
+
+test(
   "files that everybody may write to are refused, and run when that is forced",
   async () => {
     const entry = { type: "beacon", name: "A", file: { period: 1, more: 1 } };
