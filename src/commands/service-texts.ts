@@ -207,10 +207,13 @@ mkdir -p ${plan.dataDir}/logs || exit 1
 exec 9>>${cronLockFile(plan)} || exit 1
 # The kernel holds the lock for the gateway, and lets it go when that ends, however it ends: a lock is never stale.
 flock -n 9 || exit 0
-# Not in the session of cron: a stop of cron does not stop the gateway.
-setsid ${plan.binary} run --config ${plan.configDir} --data ${plan.dataDir} --log-file ${logFile(plan)} \\
-  >>${cronOutputFile(plan)} 2>&1 </dev/null &
-echo $! >${cronPidFile(plan)}
+# Not in the session of cron: a stop of cron does not stop the gateway. The shell holds the lock as long as the gateway lives, also when that
+# starts itself again in the same process, which closes every file it was given.
+setsid /bin/sh -c '
+  ${plan.binary} run --config ${plan.configDir} --data ${plan.dataDir} --log-file ${logFile(plan)} &
+  echo $! >${cronPidFile(plan)}
+  wait $!
+' >>${cronOutputFile(plan)} 2>&1 </dev/null &
 `;
 }
 
