@@ -2,6 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { cp, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
+import { systemClock } from "../../src/sdk/clock.ts";
 import { GatewayProcess } from "../support/gateway-process.ts";
 import { type Ended, ServiceSandbox } from "../support/service-sandbox.ts";
 import { until } from "../support/until.ts";
@@ -9,8 +11,8 @@ import { until } from "../support/until.ts";
 const TIMEOUT_MS = 120_000;
 
 /** A configuration in `/etc/tbgw` of the sandbox; nothing listens where it points. */
-async function configure(sandbox: ServiceSandbox): Promise<void> {
-  await using files = await GatewayProcess.create({ platformPort: 9, brokerPort: 9 });
+async function configure(sandbox: ServiceSandbox, platformPort = 9): Promise<void> {
+  await using files = await GatewayProcess.create({ platformPort, brokerPort: 9 });
   await cp(join(files.dir, "config"), join(sandbox.dir, "etc/tbgw"), { recursive: true });
 }
 
@@ -136,6 +138,34 @@ describe("tbgw service", () => {
       expect(await sandbox.run("tbgw service uninstall")).toMatchObject({ code: 0 });
       await until("the gateway has ended", async () => (await sandbox.gateways()) === 0);
       expect((await sandbox.run("ls /etc/cron.d/tbgw")).code).toBe(2);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "under cron: a gateway that starts itself again keeps its lock",
+    async () => {
+      await using platform = await ThingsBoardDouble.listen({ clock: systemClock });
+      platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "GATEWAY_TOKEN" });
+      await using sandbox = await ServiceSandbox.open();
+      await configure(sandbox, platform.port);
+      expect(await sandbox.run("tbgw service install --cron")).toMatchObject({ code: 0 });
+      const connected = async (): Promise<boolean> =>
+        (await sandbox.run("tbgw status --json")).out.includes('"state": "connected"');
+      await until("the platform is reached", connected);
+      const pid = await sandbox.gatewayPid();
+      await platform.rpc("gateway", "gateway_restart", 1);
+      const log = join(sandbox.dir, "state/tbgw/logs/tbgw.log");
+      await until("it has started again", async () =>
+        (await readFile(log, "utf8")).includes("Gateway starts again"),
+      );
+      await until("the platform is reached again", connected);
+      const command = "su -s /bin/sh tbgw -c /usr/local/lib/tbgw/cron.sh";
+      expect(await sandbox.run(command)).toMatchObject({ code: 0 });
+      expect(await sandbox.run("flock -n /var/lib/tbgw/service.lock true")).toMatchObject({
+        code: 1,
+      });
+      expect([await sandbox.gateways(), await sandbox.gatewayPid()]).toEqual([1, pid]);
     },
     TIMEOUT_MS,
   );
