@@ -14,7 +14,7 @@ import type { ExtensionFlags } from "../extension/open.ts";
 import { extensionRoots } from "../extension/roots.ts";
 import { formatLogLine } from "../logging/stdout.ts";
 import { systemClock } from "../sdk/clock.ts";
-import { ConfigError } from "../sdk/errors.ts";
+import { ConfigError, errorText } from "../sdk/errors.ts";
 import { createLogger } from "../sdk/logger.ts";
 import { StopSignal } from "../service/signals.ts";
 import { UsageError, valuesOf } from "./flags.ts";
@@ -57,21 +57,42 @@ function flagsOf(args: Readonly<Record<string, unknown>>): Flags {
   return flags;
 }
 
+/**
+ * Aborts when nobody can answer any more. What the prompts throw from then on has nobody to hear it: unhandled, such errors follow each
+ * other without end.
+ */
+function terminalLost(): AbortSignal {
+  const lost = new AbortController();
+  const onLost = (): void => lost.abort("the terminal is gone");
+  for (const stream of [process.stdin, process.stdout, process.stderr]) {
+    stream.on("error", onLost);
+  }
+  process.stdin.on("end", onLost);
+  process.on("uncaughtException", (error) => {
+    if (!lost.signal.aborted) {
+      process.stderr.write(`tbgw: ${errorText(error)}\n`);
+      process.exit(1);
+    }
+  });
+  return lost.signal;
+}
+
 async function init(flags: Flags, extensions: ExtensionFlags): Promise<number> {
+  // Between questions, and while files are put in place, Ctrl-C is a wish and not the end.
+  using stop = new StopSignal();
   const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
+  const signal = isTerminal ? AbortSignal.any([stop.signal, terminalLost()]) : stop.signal;
   const terminal = isTerminal
-    ? (await import("./init/clack-terminal.ts")).clackTerminal(TITLE)
+    ? (await import("./init/clack-terminal.ts")).clackTerminal(TITLE, signal)
     : undefined;
   const say = (tone: Tone, text: string): void =>
     terminal === undefined ? plainSay(tone, text) : terminal.say(tone, text);
   const takesDefaults = flags["yes"] === true;
   const interview = new Interview({ flags, env: process.env, terminal, takesDefaults, say });
-  // Between questions, and while files are put in place, Ctrl-C is a wish and not the end.
-  using stop = new StopSignal();
   try {
-    return await wizard(interview, extensions, stop.signal);
+    return await wizard(interview, extensions, signal);
   } catch (error) {
-    if (error instanceof Cancelled || stop.signal.aborted) {
+    if (error instanceof Cancelled || signal.aborted) {
       await print("Nothing was written.\n");
       return 1;
     }

@@ -71,7 +71,7 @@ function levelOf(text: string): LogLevel {
 /** Runs until a signal, exit code 0, or until the gateway cannot go on, exit code 1. Exit code 3: no usable configuration. */
 async function runGateway(options: RunOptions): Promise<number> {
   const clock = systemClock;
-  using stop = new StopSignal();
+  using stop = new StopSignal("reload");
   await using supervisor = await openSupervisor(process.env, clock);
   const failed = new AbortController();
   const restart = new AbortController();

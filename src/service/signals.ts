@@ -1,16 +1,21 @@
+/** What SIGHUP means: the terminal is gone, so end; or to a gateway that serves: take the changed files, and end nothing. */
+export type HangUp = "end" | "reload";
+
 /**
- * Aborts at the first SIGTERM or SIGINT; the reason is the signal's name. SIGHUP, which asks to take changed files, ends nothing, also
- * while nobody takes any yet. Dispose to stop listening.
+ * Aborts at the first SIGTERM or SIGINT, and at SIGHUP where it ends the program; the reason is the signal's name. Dispose to stop
+ * listening.
  */
 export class StopSignal implements Disposable {
   readonly #controller = new AbortController();
   readonly #listener = (name: NodeJS.Signals): void => this.#controller.abort(name);
-  readonly #ignored = (): void => undefined;
+  readonly #onHangUp: NodeJS.SignalsListener;
 
-  constructor() {
+  constructor(hangUp: HangUp = "end") {
+    // Listened to in any case: left alone it ends the program at once, also before anybody takes files.
+    this.#onHangUp = hangUp === "end" ? this.#listener : () => undefined;
     process.on("SIGTERM", this.#listener);
     process.on("SIGINT", this.#listener);
-    process.on("SIGHUP", this.#ignored);
+    process.on("SIGHUP", this.#onHangUp);
   }
 
   get signal(): AbortSignal {
@@ -20,7 +25,7 @@ export class StopSignal implements Disposable {
   [Symbol.dispose](): void {
     process.off("SIGTERM", this.#listener);
     process.off("SIGINT", this.#listener);
-    process.off("SIGHUP", this.#ignored);
+    process.off("SIGHUP", this.#onHangUp);
   }
 }
 

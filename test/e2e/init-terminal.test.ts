@@ -1,11 +1,13 @@
 // `tbgw init` as a person meets it, in a real terminal.
 import { describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { DemoBroker } from "../../src/demo/broker.ts";
 import { BINARY } from "../support/gateway-process.ts";
-import { plant, TOKEN, tbgw, valuesArrive } from "../support/init-rig.ts";
+import { PATIENCE_MS, plant, TOKEN, tbgw, valuesArrive } from "../support/init-rig.ts";
 import { temporaryDir } from "../support/temporary-dir.ts";
 import { TmuxTerminal } from "../support/tmux.ts";
+import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 180_000;
 
@@ -92,6 +94,24 @@ describe("tbgw init in a terminal", () => {
         const counts = Array.from({ length }, (_, count) => count).slice(first, first + 6);
         await Promise.all(counts.map((count) => cancelAt(count)));
       }
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "ends with its terminal",
+    async () => {
+      using dir = temporaryDir();
+      const pidFile = join(dir.path, "pid");
+      {
+        const command = `echo $$ > ${pidFile}; exec ${BINARY} init`;
+        await using terminal = await TmuxTerminal.start(command, dir.path);
+        await terminal.shows("◆");
+      }
+      const pid = Number(readFileSync(pidFile, "utf8"));
+      const isAlive = (): boolean => existsSync(`/proc/${pid}`);
+      await until("the program has ended", () => !isAlive(), PATIENCE_MS);
+      expect(readdirSync(dir.path)).toEqual(["pid"]);
     },
     TIMEOUT_MS,
   );

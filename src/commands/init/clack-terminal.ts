@@ -12,37 +12,56 @@ import {
 } from "@clack/prompts";
 import { Cancelled, type Choice, type Terminal } from "./interview.ts";
 
-/** Asks in the terminal of the process, after a line that says what this is. Loaded by a person's `tbgw init` alone. */
-export function clackTerminal(title: string): Terminal {
+/**
+ * Asks in the terminal of the process, after a line that says what this is, until `signal` aborts: a question is then cancelled. Loaded by
+ * a person's `tbgw init` alone.
+ */
+export function clackTerminal(title: string, signal: AbortSignal): Terminal {
   intro(title);
+  const gone = new Promise<typeof CANCEL_SYMBOL>((resolve) => {
+    signal.addEventListener("abort", () => resolve(CANCEL_SYMBOL), { once: true });
+  });
+  /** The answer; a prompt whose terminal is gone may never settle by itself. */
+  const asked = async <Value>(prompt: Promise<Value | typeof CANCEL_SYMBOL>): Promise<Value> => {
+    const answer = await Promise.race([prompt, gone]);
+    if (answer === CANCEL_SYMBOL) {
+      cancel("Stopped.");
+      throw new Cancelled();
+    }
+    return answer;
+  };
   return {
     text: async ({ message, fallback, example, check }) =>
-      answered(
-        await text({
+      (await asked(
+        text({
+          signal,
           message,
           ...(example === undefined ? {} : { placeholder: example }),
           ...(fallback === undefined ? {} : { initialValue: fallback }),
           validate: (value) => problemOf(value, fallback !== undefined, check),
         }),
-      ) ?? "",
+      )) ?? "",
     secret: async ({ message, optional }) =>
-      answered(
-        await password({
+      (await asked(
+        password({
+          signal,
           message,
           validate: (value) => problemOf(value, optional === true, undefined),
         }),
-      ) ?? "",
-    choose: async ({ message, choices, fallback }) =>
-      answered(
-        await select({
+      )) ?? "",
+    choose: ({ message, choices, fallback }) =>
+      asked(
+        select({
+          signal,
           message,
           options: optionsOf(choices),
           ...(fallback === undefined ? {} : { initialValue: fallback }),
         }),
       ),
-    select: async ({ message, choices, fallback }) =>
-      answered(
-        await multiselect({
+    select: ({ message, choices, fallback }) =>
+      asked(
+        multiselect({
+          signal,
           message,
           options: optionsOf(choices),
           initialValues: [...fallback],
@@ -50,8 +69,7 @@ export function clackTerminal(title: string): Terminal {
           maxItems: 15,
         }),
       ),
-    confirm: async ({ message, fallback }) =>
-      answered(await confirm({ message, initialValue: fallback })),
+    confirm: ({ message, fallback }) => asked(confirm({ signal, message, initialValue: fallback })),
     say: (tone, words) => SAID[tone](words),
   };
 }
@@ -77,12 +95,4 @@ function problemOf(
     return mayBeEmpty ? undefined : "An answer is needed (Ctrl-C ends without writing anything)";
   }
   return check?.(value);
-}
-
-function answered<Value>(value: Value | typeof CANCEL_SYMBOL): Value {
-  if (value === CANCEL_SYMBOL) {
-    cancel("Stopped.");
-    throw new Cancelled();
-  }
-  return value;
 }
