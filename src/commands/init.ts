@@ -14,7 +14,7 @@ import type { ExtensionFlags } from "../extension/open.ts";
 import { extensionRoots } from "../extension/roots.ts";
 import { formatLogLine } from "../logging/stdout.ts";
 import { systemClock } from "../sdk/clock.ts";
-import { ConfigError, errorText } from "../sdk/errors.ts";
+import { ConfigError } from "../sdk/errors.ts";
 import { createLogger } from "../sdk/logger.ts";
 import { StopSignal } from "../service/signals.ts";
 import { UsageError, valuesOf } from "./flags.ts";
@@ -63,17 +63,16 @@ function flagsOf(args: Readonly<Record<string, unknown>>): Flags {
  */
 function terminalLost(): AbortSignal {
   const lost = new AbortController();
-  const onLost = (): void => lost.abort("the terminal is gone");
+  const onLost = (): void => {
+    if (!lost.signal.aborted) {
+      process.on("uncaughtException", () => undefined);
+      lost.abort("the terminal is gone");
+    }
+  };
   for (const stream of [process.stdin, process.stdout, process.stderr]) {
     stream.on("error", onLost);
   }
   process.stdin.on("end", onLost);
-  process.on("uncaughtException", (error) => {
-    if (!lost.signal.aborted) {
-      process.stderr.write(`tbgw: ${errorText(error)}\n`);
-      process.exit(1);
-    }
-  });
   return lost.signal;
 }
 
