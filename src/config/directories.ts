@@ -60,14 +60,14 @@ function notFound(
   searched: readonly string[],
 ): ConstructorParameters<typeof ConfigError> {
   if (given === undefined) {
-    const message = `not found in ${searched.join(", ")}; say where it is with --config DIR`;
+    const message = `not found in ${searched.join(", ")}; say where it is with --config DIR, or let "tbgw init" write one`;
     return ["tb_gateway.json", [{ path: "$", message }]];
   }
   const source = choice.configDir === undefined ? "TB_GW_CONFIG_DIR" : "--config";
   const directory = resolve(choice.cwd, given);
-  let message = `${source} names a directory without tb_gateway.json`;
+  let message = `${source} names a directory without tb_gateway.json; "tbgw init" writes one`;
   if (!existsSync(directory)) {
-    message = `${source} names a directory that is not there`;
+    message = `${source} names a directory that is not there; "tbgw init" makes one`;
   } else if (!statSync(directory).isDirectory()) {
     message = `${source} must name the directory of tb_gateway.json, not a file`;
   }

@@ -57,10 +57,15 @@ export class ConfigError extends Error {
   readonly issues: readonly ConfigIssue[];
 
   constructor(file: string, issues: readonly ConfigIssue[]) {
-    super(issues.map((issue) => `${file}: ${issue.path}: ${issue.message}`).join("\n"));
+    super(issues.map((issue) => `${file}: ${placeOf(issue)}${issue.message}`).join("\n"));
     this.file = file;
     this.issues = issues;
   }
+}
+
+/** Where in the file, when it is not the file as a whole. */
+function placeOf({ path }: ConfigIssue): string {
+  return path === "$" ? "" : `${path}: `;
 }
 
 /** Our own bug; thrown by `assert`. */
