@@ -1,10 +1,10 @@
 import { join } from "node:path";
 
-/** Where the compiled program keeps its own files. */
-const EMBEDDED = "/$bunfs/root/";
+/** The file system inside the compiled program. */
+const EMBEDDED = "/$bunfs/";
 
 /** Whether this is the compiled program, not the sources run by Bun. */
-export const isCompiled = import.meta.dir.startsWith("/$bunfs/");
+export const isCompiled = import.meta.dir.startsWith(EMBEDDED);
 
 /**
  * Starts a thread. `path` is the source file from the root of the project, such as `src/delivery/worker.ts`; it must be an
@@ -12,6 +12,8 @@ export const isCompiled = import.meta.dir.startsWith("/$bunfs/");
  */
 export function startThread(path: string): Worker {
   return new Worker(
-    isCompiled ? EMBEDDED + path.replace(/\.ts$/, ".js") : join(import.meta.dir, "../..", path),
+    isCompiled
+      ? join(EMBEDDED, "root", path.replace(/\.ts$/, ".js"))
+      : join(import.meta.dir, "../..", path),
   );
 }
