@@ -2,6 +2,7 @@ import { closeSync, writeSync } from "node:fs";
 import { TransientError } from "#sdk/errors";
 import type { ByteChannel } from "./hci-socket.ts";
 import { type Libc, libc } from "./libc.ts";
+import { type ByteReader, readToEnd } from "./read-to-end.ts";
 
 /**
  * `user`: the adapter is ours alone, also to connect with. `raw`: shared with the system's own Bluetooth service; only
@@ -124,12 +125,6 @@ function refusal(name: string, error: number, channel: HciChannel): TransientErr
   }
 }
 
-/** What is used of a stream's reader. */
-interface ByteReader {
-  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
-  cancel(): Promise<void>;
-}
-
 /** A descriptor that keeps the borders of packets: each write is one packet. */
 export class DescriptorChannel implements ByteChannel {
   onData: (bytes: Uint8Array) => void = () => undefined;
@@ -178,19 +173,7 @@ export class DescriptorChannel implements ByteChannel {
   }
 
   async #read(): Promise<void> {
-    let cause: unknown;
-    try {
-      for (;;) {
-        const { value, done } = await this.#reader.read();
-        if (done || value === undefined) {
-          break;
-        }
-        this.onData(value);
-      }
-    } catch (error) {
-      cause = error;
-    }
-    this.#fail(cause);
+    this.#fail(await readToEnd(this.#reader, (chunk) => this.onData(chunk)));
   }
 
   #fail(cause: unknown): void {

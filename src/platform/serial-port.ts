@@ -2,6 +2,7 @@ import { closeSync, constants, openSync, writeSync } from "node:fs";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
 import { libc } from "./libc.ts";
+import { type ByteReader, readToEnd } from "./read-to-end.ts";
 import {
   differences,
   isStandardSpeed,
@@ -95,12 +96,6 @@ function configure(fd: number, options: SerialPortOptions): readonly string[] {
   // Two programs on one line would take each other's bytes. Not every driver can; then it stays as it was.
   libc().ioctl(fd, REQUESTS.TIOCEXCL, new Uint8Array(4));
   return warnings;
-}
-
-/** What is used of a stream's reader. */
-interface ByteReader {
-  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
-  cancel(): Promise<void>;
 }
 
 /** An open serial port. Whoever opened it disposes it. */
@@ -198,19 +193,7 @@ export class SerialPort implements AsyncDisposable {
   }
 
   async #read(): Promise<void> {
-    let cause: unknown;
-    try {
-      for (;;) {
-        const { value, done } = await this.#reader.read();
-        if (done || value === undefined) {
-          break;
-        }
-        this.onData(value);
-      }
-    } catch (error) {
-      cause = error;
-    }
-    this.#fail(cause);
+    this.#fail(await readToEnd(this.#reader, (chunk) => this.onData(chunk)));
   }
 
   #fail(cause: unknown): void {
