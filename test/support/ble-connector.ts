@@ -1,23 +1,13 @@
 import { type BleConfig, bleConfig } from "../../connectors/ble/config.ts";
 import ble from "../../connectors/ble/connector.ts";
-import { formatPath, parseConfig } from "../../src/sdk/config.ts";
 import type { Connector } from "../../src/sdk/connector.ts";
 import type { Json } from "../../src/sdk/model.ts";
 import { TestHost } from "./connector-host.ts";
+import { type ReadConfig, readConfig } from "./read-config.ts";
 
 /** Reads a connector file as the core does. @throws Error with all errors when nothing is left of it */
-export function readBleConfig(file: Json): {
-  readonly config: BleConfig;
-  readonly issues: readonly string[];
-} {
-  const { value, issues } = parseConfig(bleConfig, ble.upgrade?.(file) ?? file);
-  const texts = issues.map(
-    ({ severity, path, message }) => `${severity} ${formatPath(path)}: ${message}`,
-  );
-  if (value === undefined) {
-    throw new Error(texts.join("\n"));
-  }
-  return { config: value, issues: texts };
+export function readBleConfig(file: Json): ReadConfig<BleConfig> {
+  return readConfig(bleConfig, file, ble);
 }
 
 /** A running BLE connector with its host; disposing stops both. */

@@ -1,24 +1,14 @@
 import { type ModbusConfig, modbusConfig } from "../../connectors/modbus/config.ts";
 import modbus from "../../connectors/modbus/connector.ts";
-import { formatPath, parseConfig } from "../../src/sdk/config.ts";
 import type { Connector } from "../../src/sdk/connector.ts";
 import type { Json, RpcRequest } from "../../src/sdk/model.ts";
 import { TestHost } from "./connector-host.ts";
+import { type ReadConfig, readConfig } from "./read-config.ts";
 import { until } from "./until.ts";
 
 /** Reads a connector file as the core does. @throws Error with all errors when nothing is left of it */
-export function readModbusConfig(file: Json): {
-  readonly config: ModbusConfig;
-  readonly issues: readonly string[];
-} {
-  const { value, issues } = parseConfig(modbusConfig, modbus.upgrade?.(file) ?? file);
-  const texts = issues.map(
-    ({ severity, path, message }) => `${severity} ${formatPath(path)}: ${message}`,
-  );
-  if (value === undefined) {
-    throw new Error(texts.join("\n"));
-  }
-  return { config: value, issues: texts };
+export function readModbusConfig(file: Json): ReadConfig<ModbusConfig> {
+  return readConfig(modbusConfig, file, modbus);
 }
 
 /** A running Modbus connector with its host; disposing stops both. */

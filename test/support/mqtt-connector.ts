@@ -1,23 +1,13 @@
 import { type MqttConfig, mqttConfig } from "../../connectors/mqtt/config.ts";
 import mqtt from "../../connectors/mqtt/connector.ts";
-import { formatPath, parseConfig } from "../../src/sdk/config.ts";
 import type { Connector } from "../../src/sdk/connector.ts";
 import type { Json } from "../../src/sdk/model.ts";
 import { TestHost } from "./connector-host.ts";
+import { type ReadConfig, readConfig } from "./read-config.ts";
 
 /** Reads a connector file as the core does. @throws Error with all errors when nothing is left of it */
-export function readMqttConfig(file: Json): {
-  readonly config: MqttConfig;
-  readonly issues: readonly string[];
-} {
-  const { value, issues } = parseConfig(mqttConfig, mqtt.upgrade?.(file) ?? file);
-  const texts = issues.map(
-    ({ severity, path, message }) => `${severity} ${formatPath(path)}: ${message}`,
-  );
-  if (value === undefined) {
-    throw new Error(texts.join("\n"));
-  }
-  return { config: value, issues: texts };
+export function readMqttConfig(file: Json): ReadConfig<MqttConfig> {
+  return readConfig(mqttConfig, file, mqtt);
 }
 
 /** A mapping whose device is the second level of the topic, with one value. */

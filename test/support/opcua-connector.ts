@@ -1,24 +1,14 @@
 import { type OpcuaConfig, opcuaConfig } from "../../connectors/opcua/config.ts";
 import opcua from "../../connectors/opcua/connector.ts";
-import { formatPath, parseConfig } from "../../src/sdk/config.ts";
 import type { Connector } from "../../src/sdk/connector.ts";
 import type { DeviceData, Json, RpcRequest } from "../../src/sdk/model.ts";
 import { TestHost } from "./connector-host.ts";
+import { type ReadConfig, readConfig } from "./read-config.ts";
 import { until } from "./until.ts";
 
 /** Reads a connector file as the core does. @throws Error with all errors when nothing is left of it */
-export function readOpcuaConfig(file: Json): {
-  readonly config: OpcuaConfig;
-  readonly issues: readonly string[];
-} {
-  const { value, issues } = parseConfig(opcuaConfig, opcua.upgrade?.(file) ?? file);
-  const texts = issues.map(
-    ({ severity, path, message }) => `${severity} ${formatPath(path)}: ${message}`,
-  );
-  if (value === undefined) {
-    throw new Error(texts.join("\n"));
-  }
-  return { config: value, issues: texts };
+export function readOpcuaConfig(file: Json): ReadConfig<OpcuaConfig> {
+  return readConfig(opcuaConfig, file, opcua);
 }
 
 /** A running OPC UA connector with its host; disposing stops both. */
