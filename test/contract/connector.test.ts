@@ -1,11 +1,12 @@
 // What every connector in the registry must be able to stand, whatever its protocol.
 import { describe, expect, test } from "bun:test";
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { connectorTypes } from "../../src/connector/registry.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
 import type { Connector } from "../../src/sdk/connector.ts";
 import type { Json } from "../../src/sdk/model.ts";
 import { TestHost } from "../support/connector-host.ts";
+import { LoopbackServer } from "../support/loopback-server.ts";
 import { freePort } from "../support/ports.ts";
 import { until } from "../support/until.ts";
 
@@ -99,47 +100,21 @@ async function create(type: string, port: number, host: TestHost): Promise<Conne
 }
 
 /** A TCP peer of a test; `onSocket` is how it behaves. */
-class Peer implements AsyncDisposable {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  connections = 0;
+class Peer extends LoopbackServer {
+  readonly #onSocket: (socket: Socket) => void;
 
   private constructor(onSocket: (socket: Socket) => void) {
-    this.#server = createServer((socket) => {
-      this.connections += 1;
-      this.#sockets.add(socket);
-      socket.on("error", () => socket.destroy());
-      socket.on("close", () => this.#sockets.delete(socket));
-      socket.resume();
-      onSocket(socket);
-    });
+    super();
+    this.#onSocket = onSocket;
   }
 
   static async listen(onSocket: (socket: Socket) => void): Promise<Peer> {
-    const peer = new Peer(onSocket);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    peer.#server.listen(0, "127.0.0.1", resolve);
-    await promise;
-    return peer;
+    return await new Peer(onSocket).listen();
   }
 
-  get port(): number {
-    const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  }
-
-  /** Connections that are open at this moment. */
-  get open(): number {
-    return this.#sockets.size;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) {
-      socket.destroy();
-    }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
-    await promise;
+  protected override serve(socket: Socket): void {
+    socket.resume();
+    this.#onSocket(socket);
   }
 }
 

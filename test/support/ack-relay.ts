@@ -1,43 +1,25 @@
-import { connect, createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import * as mqttPacket from "mqtt-packet";
+import { LoopbackServer } from "./loopback-server.ts";
 
 /** A cable between a client and a broker that notes which QoS 1 messages the client has acknowledged. */
-export class AckRelay implements AsyncDisposable {
+export class AckRelay extends LoopbackServer {
   /** Payloads of the acknowledged messages, by topic. */
   readonly acknowledged = new Map<string, Set<string>>();
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #targetPort: number;
 
-  private constructor(server: Server) {
-    this.#server = server;
+  private constructor(targetPort: number) {
+    super();
+    this.#targetPort = targetPort;
   }
 
-  /** Listens on a free port of 127.0.0.1 and leads to `port`; a connection lasts as long as both its ends. */
+  /** Leads to `port`. */
   static async open(port: number): Promise<AckRelay> {
-    const server = createServer();
-    const relay = new AckRelay(server);
-    server.on("connection", (near) => relay.#join(near, connect({ host: "127.0.0.1", port })));
-    const { promise, resolve } = Promise.withResolvers<void>();
-    server.listen(0, "127.0.0.1", () => resolve());
-    await promise;
-    return relay;
+    return await new AckRelay(port).listen();
   }
 
-  get port(): number {
-    const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) {
-      socket.destroy();
-    }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
-    await promise;
-  }
-
-  #join(near: Socket, far: Socket): void {
+  protected override serve(near: Socket): void {
+    const far = this.reach(near, this.#targetPort);
     const open = new Map<number, { readonly topic: string; readonly payload: string }>();
     const fromBroker = mqttPacket.parser();
     const fromClient = mqttPacket.parser();
@@ -66,16 +48,5 @@ export class AckRelay implements AsyncDisposable {
       fromBroker.parse(bytes);
       near.write(bytes);
     });
-    for (const [socket, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      this.#sockets.add(socket);
-      socket.on("error", () => socket.destroy());
-      socket.on("close", () => {
-        this.#sockets.delete(socket);
-        other.destroy();
-      });
-    }
   }
 }

@@ -1,4 +1,5 @@
-import { connect, createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
+import { LoopbackServer } from "./loopback-server.ts";
 
 /** What a proxy of a test does otherwise. */
 export interface ProxyOptions {
@@ -13,41 +14,21 @@ export interface ProxyOptions {
 }
 
 /** A small HTTP proxy for CONNECT (RFC 9110 §9.3.6) on a free port of 127.0.0.1; it reaches this machine alone. */
-export class ConnectProxy implements AsyncDisposable {
+export class ConnectProxy extends LoopbackServer {
   /** `host:port` of each request, in order. */
   readonly targets: string[] = [];
-  readonly #server: Server;
   readonly #options: ProxyOptions;
-  readonly #sockets = new Set<Socket>();
 
   private constructor(options: ProxyOptions) {
+    super();
     this.#options = options;
-    this.#server = createServer((socket) => this.#serve(this.#keep(socket)));
   }
 
   static async open(options: ProxyOptions = {}): Promise<ConnectProxy> {
-    const proxy = new ConnectProxy(options);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    proxy.#server.listen(0, "127.0.0.1", () => resolve());
-    await promise;
-    return proxy;
+    return await new ConnectProxy(options).listen();
   }
 
-  get port(): number {
-    const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) {
-      socket.destroy();
-    }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
-    await promise;
-  }
-
-  #serve(near: Socket): void {
+  protected override serve(near: Socket): void {
     let head = "";
     const onData = (bytes: Buffer): void => {
       head += bytes.toString("latin1");
@@ -70,21 +51,11 @@ export class ConnectProxy implements AsyncDisposable {
       near.end(garbage ?? `HTTP/1.1 ${refuse ?? "400 Bad Request"}\r\nContent-Length: 0\r\n\r\n`);
       return;
     }
-    const far = this.#keep(connect({ host: "127.0.0.1", port: names[host] ?? Number(port) }));
+    const far = this.reach(near, names[host] ?? Number(port));
     far.once("connect", () => {
       near.write("HTTP/1.1 200 Connection established\r\nVia: 1.1 test\r\n\r\n");
       near.pipe(far);
       far.pipe(near);
     });
-    far.on("close", () => near.destroy());
-    near.on("close", () => far.destroy());
-  }
-
-  #keep(socket: Socket): Socket {
-    this.#sockets.add(socket);
-    // A reset on one side is told to the other by its close.
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => this.#sockets.delete(socket));
-    return socket;
   }
 }

@@ -1,5 +1,6 @@
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import * as mqttPacket from "mqtt-packet";
+import { LoopbackServer } from "./loopback-server.ts";
 import { until } from "./until.ts";
 
 type Packet = mqttPacket.Packet;
@@ -89,29 +90,21 @@ export interface Script {
  * A broker that does only what a test tells it: it answers CONNECT, SUBSCRIBE, UNSUBSCRIBE and PINGREQ, writes down what it
  * receives, and sends nothing else by itself.
  */
-export class ScriptedBroker implements AsyncDisposable {
+export class ScriptedBroker extends LoopbackServer {
   readonly peers: ScriptedPeer[] = [];
-  readonly port: number;
-  readonly #server: Server;
+  readonly #script: (connection: number) => Script;
 
-  private constructor(server: Server) {
-    this.#server = server;
-    const address = server.address();
-    this.port = typeof address === "object" && address !== null ? address.port : 0;
+  private constructor(script: (connection: number) => Script) {
+    super();
+    this.#script = script;
   }
 
-  /** Listens on 127.0.0.1, on a free port unless one is given. `script` may change between two connections. */
+  /** Listens, on a free port unless one is given. `script` may change between two connections. */
   static async listen(
     script: (connection: number) => Script = () => ({}),
     port = 0,
   ): Promise<ScriptedBroker> {
-    const server = createServer();
-    const listening = Promise.withResolvers<void>();
-    server.listen(port, "127.0.0.1", listening.resolve);
-    await listening.promise;
-    const broker = new ScriptedBroker(server);
-    server.on("connection", (socket) => broker.#take(socket, script(broker.peers.length + 1)));
-    return broker;
+    return await new ScriptedBroker(script).listen(port);
   }
 
   /** The n-th client that connected. */
@@ -124,21 +117,12 @@ export class ScriptedBroker implements AsyncDisposable {
     return peer;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const { socket } of this.peers) {
-      socket.destroy();
-    }
-    const closed = Promise.withResolvers<void>();
-    this.#server.close(() => closed.resolve());
-    await closed.promise;
-  }
-
-  #take(socket: Socket, script: Script): void {
+  protected override serve(socket: Socket): void {
+    const script = this.#script(this.connections);
     const peer = new ScriptedPeer(socket);
     const parser = mqttPacket.parser();
     let subscriptions = 0;
     this.peers.push(peer);
-    socket.on("error", () => undefined);
     socket.on("close", () => {
       peer.isClosed = true;
     });

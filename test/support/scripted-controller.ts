@@ -1,41 +1,22 @@
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { H4Reader } from "../../src/platform/h4.ts";
+import { LoopbackServer } from "./loopback-server.ts";
 import { until } from "./until.ts";
 
 const READ_LOCAL_VERSION = 0x1001;
 const LE_SET_SCAN_ENABLE = 0x200c;
 
 /** A Bluetooth controller, H4 over TCP, that says yes to every command and hears what a test makes up. */
-export class ScriptedController implements AsyncDisposable {
-  readonly #server: Server;
+export class ScriptedController extends LoopbackServer {
   #socket: Socket | undefined;
   #isScanning = false;
 
   private constructor() {
-    this.#server = createServer((socket) => {
-      this.#socket = socket;
-      this.#isScanning = false;
-      const reader = new H4Reader();
-      socket.on("error", () => socket.destroy());
-      socket.on("data", (bytes: Buffer) => {
-        for (const packet of reader.take(bytes)) {
-          this.#answer(Buffer.from(packet));
-        }
-      });
-    });
+    super();
   }
 
   static async listen(): Promise<ScriptedController> {
-    const controller = new ScriptedController();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    controller.#server.listen(0, "127.0.0.1", resolve);
-    await promise;
-    return controller;
-  }
-
-  get port(): number {
-    const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
+    return await new ScriptedController().listen();
   }
 
   /** Waits until the gateway scans. */
@@ -53,11 +34,15 @@ export class ScriptedController implements AsyncDisposable {
     this.#socket?.destroy();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#socket?.destroy();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
-    await promise;
+  protected override serve(socket: Socket): void {
+    this.#socket = socket;
+    this.#isScanning = false;
+    const reader = new H4Reader();
+    socket.on("data", (bytes: Buffer) => {
+      for (const packet of reader.take(bytes)) {
+        this.#answer(Buffer.from(packet));
+      }
+    });
   }
 
   #answer(packet: Buffer): void {

@@ -1,6 +1,7 @@
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { encodeMbap } from "../../connectors/modbus/frames.ts";
 import { type ReceivedRequest, RequestReader } from "../../connectors/modbus/request-reader.ts";
+import { LoopbackServer } from "./loopback-server.ts";
 
 /** One request with the means to answer it, rightly or not. */
 export interface ScriptedRequest extends ReceivedRequest {
@@ -12,48 +13,27 @@ export interface ScriptedRequest extends ReceivedRequest {
 }
 
 /** A Modbus TCP device that does with each request what the test says. */
-export class ScriptedModbus implements AsyncDisposable {
+export class ScriptedModbus extends LoopbackServer {
   readonly requests: ReceivedRequest[] = [];
-  connections = 0;
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #onRequest: (request: ScriptedRequest) => void;
 
   private constructor(onRequest: (request: ScriptedRequest) => void) {
-    this.#server = createServer((socket) => {
-      this.connections += 1;
-      this.#sockets.add(socket);
-      socket.on("error", () => socket.destroy());
-      socket.on("close", () => this.#sockets.delete(socket));
-      const reader = new RequestReader("socket");
-      socket.on("data", (chunk: Buffer) => {
-        for (const request of reader.push(chunk) ?? []) {
-          const index = this.requests.push(request) - 1;
-          onRequest({ ...request, socket, index, right: answerTo(request) });
-        }
-      });
-    });
+    super();
+    this.#onRequest = onRequest;
   }
 
   static async listen(onRequest: (request: ScriptedRequest) => void): Promise<ScriptedModbus> {
-    const scripted = new ScriptedModbus(onRequest);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    scripted.#server.listen(0, "127.0.0.1", resolve);
-    await promise;
-    return scripted;
+    return await new ScriptedModbus(onRequest).listen();
   }
 
-  get port(): number {
-    const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) {
-      socket.destroy();
-    }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
-    await promise;
+  protected override serve(socket: Socket): void {
+    const reader = new RequestReader("socket");
+    socket.on("data", (chunk: Buffer) => {
+      for (const request of reader.push(chunk) ?? []) {
+        const index = this.requests.push(request) - 1;
+        this.#onRequest({ ...request, socket, index, right: answerTo(request) });
+      }
+    });
   }
 }
 

@@ -56,7 +56,7 @@ async function start(port: number, settings: object = {}): Promise<RunningOpcua>
 
 test("changes during an outage arrive afterwards, each once and in order", async () => {
   await using server = await PlantServer.start();
-  using relay = await TcpRelay.start(server.port);
+  await using relay = await TcpRelay.open(server.port);
   await using running = await start(relay.port);
   await running.said("B-1", "zone");
   await running.said("B-1", "running");
