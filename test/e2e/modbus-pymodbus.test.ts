@@ -74,15 +74,15 @@ async function readAndWrite(line: { readonly [key: string]: Json }): Promise<voi
     const records = running.host.accepted.filter(({ deviceName }) => deviceName === name);
     expect(records[1]?.telemetry?.[0]?.values).toEqual(expected(unit) as never);
   }
-  expect(await running.rpc("write", -123_456, { deviceName: "one" })).toEqual({
+  expect(await running.rpc("one", "write", -123_456)).toEqual({
     result: { value: -123_456 },
   });
   const get = "type=32int;functionCode=3;objectsCount=2;address=250;";
-  expect(await running.rpc("get", get, { deviceName: "one" })).toEqual({
+  expect(await running.rpc("one", "get", get)).toEqual({
     result: { value: -123_456 },
   });
   const bad = "type=16int;functionCode=3;objectsCount=1;address=5000;";
-  expect(await running.rpc("get", bad, { deviceName: "one" })).toEqual({
+  expect(await running.rpc("one", "get", bad)).toEqual({
     result: { error: "illegal data address (exception 2)" },
   });
   expect(running.host.counters.get("timeouts") ?? 0).toBe(0);

@@ -112,14 +112,14 @@ test(
       }),
     ]);
     await running.records(1, "unit 3");
-    expect(await running.rpc("all", 3004, { deviceName: "everyone" })).toEqual({
+    expect(await running.rpc("everyone", "all", 3004)).toEqual({
       result: { value: 3004 },
     });
     const get = "type=16uint;functionCode=3;objectsCount=1;address=4;";
-    expect(await running.rpc("get", get, { deviceName: "unit 3" })).toEqual({
+    expect(await running.rpc("unit 3", "get", get)).toEqual({
       result: { value: 3004 },
     });
-    expect(await device.rpc("get", get, { deviceName: "Own" })).toEqual({
+    expect(await device.rpc("Own", "get", get)).toEqual({
       result: { value: 3004 },
     });
   },

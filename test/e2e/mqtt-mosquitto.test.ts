@@ -7,7 +7,7 @@ import { connectAsync } from "mqtt";
 import { TestHost } from "../support/connector-host.ts";
 import { fastClock } from "../support/fast-clock.ts";
 import { Mosquitto } from "../support/mosquitto.ts";
-import { RunningConnector, simpleMapping } from "../support/mqtt-connector.ts";
+import { RunningMqtt, simpleMapping } from "../support/mqtt-connector.ts";
 import { until } from "../support/until.ts";
 
 const numbers = (host: TestHost): unknown[] =>
@@ -34,7 +34,7 @@ describe.each([3, 4, 5] as const)("MQTT version %i", (version) => {
     "5,000 messages with QoS %i arrive once each, in order",
     async (qos) => {
       await using broker = await Mosquitto.start();
-      await using connector = await RunningConnector.start(
+      await using connector = await RunningMqtt.start(
         { port: broker.port, version },
         { mapping: [simpleMapping("plant/+/data", { subscriptionQos: qos })] },
         fastHost(),
@@ -49,7 +49,7 @@ describe.each([3, 4, 5] as const)("MQTT version %i", (version) => {
   test("what was held when the broker restarted is delivered again and stored once", async () => {
     await using broker = await Mosquitto.start(["persistence true", "persistence_location {dir}/"]);
     const host = fastHost();
-    await using _connector = await RunningConnector.start(
+    await using _connector = await RunningMqtt.start(
       {
         port: broker.port,
         version,
@@ -78,7 +78,7 @@ describe.each([3, 4, 5] as const)("MQTT version %i", (version) => {
 describe("filters that overlap", () => {
   test.each([4, 5] as const)("version %i: each mapping sees each message once", async (version) => {
     await using broker = await Mosquitto.start();
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port, version },
       {
         mapping: [
@@ -105,7 +105,7 @@ describe("filters that overlap", () => {
 describe("a broker with little inflight", () => {
   test("messages flow although the broker waits for acknowledgements", async () => {
     await using broker = await Mosquitto.start(["max_inflight_messages 2"]);
-    await using connector = await RunningConnector.start({ port: broker.port }, {}, fastHost());
+    await using connector = await RunningMqtt.start({ port: broker.port }, {}, fastHost());
     await connector.host.status("connected");
     await publishAll(broker.port, 500);
     await until("all are accepted", () => connector.host.accepted.length >= 500);
@@ -116,7 +116,7 @@ describe("a broker with little inflight", () => {
 describe.each([3, 4, 5] as const)("access rules of the broker, version %i", (version) => {
   test("a filter that is refused makes the connector degraded; the others work", async () => {
     await using broker = await Mosquitto.start(ACCESS_RULES, { "access.json": ACCESS });
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port, version },
       { mapping: [simpleMapping("plant/+/data"), simpleMapping("secret/+")] },
       fastHost(),
@@ -136,7 +136,7 @@ describe.each([3, 4, 5] as const)("access rules of the broker, version %i", (ver
 
   test("a call whose message is refused is an error where the broker can say so", async () => {
     await using broker = await Mosquitto.start(ACCESS_RULES, { "access.json": ACCESS });
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port, version },
       { requestsMapping: { serverSideRpc: [rpcTo("plant/a"), rpcTo("secret/a")] } },
       fastHost(),
@@ -218,8 +218,8 @@ describe("TLS", () => {
     broker: Mosquitto,
     security: { readonly [key: string]: string | boolean },
     more: { readonly [key: string]: string | number } = {},
-  ): Promise<RunningConnector> =>
-    RunningConnector.start({ port: broker.port, security, ...more }, {}, fastHost());
+  ): Promise<RunningMqtt> =>
+    RunningMqtt.start({ port: broker.port, security, ...more }, {}, fastHost());
 
   test.each([4, 5] as const)(
     "version %i: a broker with a certificate of the given CA is trusted",
@@ -322,7 +322,7 @@ describe("TLS", () => {
     };
     await writeFile(path("rubbish.pem"), "-----BEGIN RUBBISH-----\n");
     await rm(path("missing.pem"), { force: true });
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port, security: { type: "certificates", ...good, [key]: path(file) } },
       {},
       new TestHost({ clock: fastClock(300) }),

@@ -1,9 +1,9 @@
 import { type BleConfig, bleConfig } from "../../connectors/ble/config.ts";
 import ble from "../../connectors/ble/connector.ts";
-import type { Connector } from "../../src/sdk/connector.ts";
 import type { Json } from "../../src/sdk/model.ts";
 import { TestHost } from "./connector-host.ts";
 import { type ReadConfig, readConfig } from "./read-config.ts";
+import { RunningConnector } from "./running-connector.ts";
 
 /** Reads a connector file as the core does. @throws Error with all errors when nothing is left of it */
 export function readBleConfig(file: Json): ReadConfig<BleConfig> {
@@ -11,28 +11,19 @@ export function readBleConfig(file: Json): ReadConfig<BleConfig> {
 }
 
 /** A running BLE connector with its host; disposing stops both. */
-export class RunningBle implements AsyncDisposable {
-  readonly host: TestHost;
-  readonly connector: Connector;
-  readonly #ended: Promise<unknown>;
-  readonly #stop = new AbortController();
-
-  private constructor(host: TestHost, connector: Connector) {
-    this.host = host;
-    this.connector = connector;
-    this.#ended = connector.run(this.#stop.signal).catch((error: unknown) => error);
-  }
-
+export class RunningBle extends RunningConnector {
   static async start(file: Json, host: TestHost = new TestHost()): Promise<RunningBle> {
-    const { config } = readBleConfig(file);
-    return new RunningBle(host, await ble.create(config, host.host));
+    return new RunningBle(await ble.create(readBleConfig(file).config, host.host), host);
   }
 
   /** Asks a method of a device; gives the text of the error when it fails. */
-  async rpc(deviceName: string, method: string, params: Json = null): Promise<Json | undefined> {
-    const request = { deviceName, id: 1, method, params, timeoutMs: 10_000 };
+  override async rpc(
+    deviceName: string,
+    method: string,
+    params: Json = null,
+  ): Promise<Json | undefined> {
     try {
-      return (await this.connector.handleRpc?.(request, new AbortController().signal)) ?? undefined;
+      return await super.rpc(deviceName, method, params, { timeoutMs: 10_000 });
     } catch (error) {
       return { error: error instanceof Error ? error.message : String(error) };
     }
@@ -46,12 +37,5 @@ export class RunningBle implements AsyncDisposable {
         ...telemetry.flatMap(({ values }) => (key in values ? [values[key] ?? null] : [])),
         ...(key in attributes ? [attributes[key] ?? null] : []),
       ]);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort(new Error("stop"));
-    await this.#ended;
-    await this.connector[Symbol.asyncDispose]();
-    await this.host[Symbol.asyncDispose]();
   }
 }

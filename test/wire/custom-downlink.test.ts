@@ -7,7 +7,7 @@ import { DataError, RpcError } from "../../src/sdk/errors.ts";
 import type { Json } from "../../src/sdk/model.ts";
 import { TestHost } from "../support/connector-host.ts";
 import { RunningModbus } from "../support/modbus-connector.ts";
-import { RunningConnector } from "../support/mqtt-connector.ts";
+import { RunningMqtt } from "../support/mqtt-connector.ts";
 import { ScriptedBroker, type ScriptedPeer } from "../support/scripted-broker.ts";
 import { ScriptedModbus } from "../support/scripted-modbus.ts";
 import { until } from "../support/until.ts";
@@ -110,9 +110,9 @@ describe("MQTT", () => {
     ],
   };
 
-  async function start(broker: ScriptedBroker): Promise<RunningConnector> {
+  async function start(broker: ScriptedBroker): Promise<RunningMqtt> {
     const host = new TestHost({ type: "mqtt", downlinks: tableOf(mqttFrame) });
-    const running = await RunningConnector.start(
+    const running = await RunningMqtt.start(
       { port: broker.port, version: 5 },
       { requestsMapping, mapping: [] },
       host,
@@ -121,11 +121,7 @@ describe("MQTT", () => {
     return running;
   }
 
-  const rpc = (
-    { connector }: RunningConnector,
-    method: string,
-    params: Json,
-  ): Promise<Json | void> => {
+  const rpc = ({ connector }: RunningMqtt, method: string, params: Json): Promise<Json | void> => {
     const request = { deviceName: "d", id: 7, method, params, timeoutMs: 10_000 };
     return Promise.resolve(connector.handleRpc?.(request, new AbortController().signal));
   };
@@ -230,20 +226,20 @@ describe("Modbus", () => {
         .filter(({ pdu }) => (pdu[0] ?? 0) > 4)
         .map(({ unit, pdu }) => `${unit} ${Buffer.from(pdu).toString("hex")}`);
 
-    expect(await running.rpc("speed", 300)).toEqual({ result: { value: 300 } });
+    expect(await running.rpc("Pump", "speed", 300)).toEqual({ result: { value: 300 } });
     expect(written()).toEqual(["3 1000140002045501012c"]);
     const update = { deviceName: "Pump", values: { level: 258 }, removed: [] };
     await running.connector.handleAttributes?.(update, new AbortController().signal);
     expect(written().at(-1)).toBe("3 10001e00020455020102");
 
-    expect(await running.rpc("speed", "bad")).toEqual({
+    expect(await running.rpc("Pump", "speed", "bad")).toEqual({
       result: { error: "the value is out of range" },
     });
-    expect(await running.rpc("speed", "broken")).toEqual({
+    expect(await running.rpc("Pump", "speed", "broken")).toEqual({
       result: { error: "cannot read tables" },
     });
-    await expect(running.rpc("speed", "busy")).rejects.toMatchObject({ code: 409 });
-    await running.rpc("speed", "nothing");
+    await expect(running.rpc("Pump", "speed", "busy")).rejects.toMatchObject({ code: 409 });
+    await running.rpc("Pump", "speed", "nothing");
     expect(written().length).toBe(2);
   });
 });

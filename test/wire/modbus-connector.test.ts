@@ -132,20 +132,20 @@ describe("commands", () => {
     server.holding.set(12, 0b1001);
     await using running = await RunningModbus.withSlaves([slave(server.port)]);
     await running.records(1);
-    expect(await running.rpc("read", null)).toEqual({ result: { value: 23.5 } });
-    expect(await running.rpc("write", 12.56)).toEqual({ result: { value: 12.56 } });
+    expect(await running.rpc("Pump", "read", null)).toEqual({ result: { value: 23.5 } });
+    expect(await running.rpc("Pump", "write", 12.56)).toEqual({ result: { value: 12.56 } });
     expect([server.holding.get(10), server.holding.get(11)]).toEqual([0x4148, 0xf5c3]);
-    expect(await running.rpc("bit", true)).toEqual({ result: { value: true } });
+    expect(await running.rpc("Pump", "bit", true)).toEqual({ result: { value: true } });
     expect(server.holding.get(12)).toBe(0b1_1001);
-    expect(await running.rpc("start", 1)).toEqual({ result: { value: 1 } });
+    expect(await running.rpc("Pump", "start", 1)).toEqual({ result: { value: 1 } });
     expect(server.coils.has(1)).toBe(true);
-    expect(await running.rpc("write", "abc")).toEqual({
+    expect(await running.rpc("Pump", "write", "abc")).toEqual({
       result: { error: 'Cannot write "abc": need a number' },
     });
-    expect(await running.rpc("nothing", 1)).toEqual({
+    expect(await running.rpc("Pump", "nothing", 1)).toEqual({
       result: { error: "Method not found for nothing" },
     });
-    expect(await running.rpc("read", 1, { deviceName: "X" })).toEqual({
+    expect(await running.rpc("X", "read", 1)).toEqual({
       result: { error: "Device not found" },
     });
   });
@@ -156,15 +156,19 @@ describe("commands", () => {
     await using running = await RunningModbus.withSlaves([slave(server.port)]);
     await running.records(1);
     const rest = "functionCode=3;objectsCount=1;address=2;";
-    expect(await running.rpc("get", `type=16int;${rest}`)).toEqual({ result: { value: 78 } });
-    expect(await running.rpc("GET", `type=8uint;${rest}`)).toEqual({ result: { value: 0 } });
+    expect(await running.rpc("Pump", "get", `type=16int;${rest}`)).toEqual({
+      result: { value: 78 },
+    });
+    expect(await running.rpc("Pump", "GET", `type=8uint;${rest}`)).toEqual({
+      result: { value: 0 },
+    });
     const set = "type=32float;functionCode=16;objectsCount=2;address=4;value=1.5;";
-    expect(await running.rpc("set", set)).toEqual({ result: { value: "1.5" } });
+    expect(await running.rpc("Pump", "set", set)).toEqual({ result: { value: "1.5" } });
     expect([server.holding.get(4), server.holding.get(5)]).toEqual([0x3fc0, 0]);
     const coil = "type=bits;functionCode=5;objectsCount=1;address=1;value=true;";
-    expect(await running.rpc("set", coil)).toEqual({ result: { value: "true" } });
+    expect(await running.rpc("Pump", "set", coil)).toEqual({ result: { value: "true" } });
     expect(server.coils.has(1)).toBe(true);
-    expect(await running.rpc("get", "type=16int")).toEqual({
+    expect(await running.rpc("Pump", "get", "type=16int")).toEqual({
       error:
         "The requested RPC either does not match with the schema get type=<type>;functionCode=<functionCode>;objectsCount=<objectsCount>;address=<address>; or incorrect value/values provided",
       success: false,
@@ -217,7 +221,7 @@ describe("commands", () => {
     const signal = new AbortController().signal;
     await running.connector.handleAttributes?.(update, signal);
     await running.connector.handleAttributes?.({ ...update, values: { setpoint: 22 } }, signal);
-    expect(await running.rpc("read", null)).toEqual({
+    expect(await running.rpc("Pump", "read", null)).toEqual({
       result: { error: "there is no connection" },
     });
     await using back = await ModbusServer.listen(port);

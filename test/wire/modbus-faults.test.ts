@@ -321,9 +321,7 @@ describe("a device that is silent", () => {
       await running.records(before + 20, "one");
       expect(downs()).toBe(1);
       expect(
-        await running.rpc("get", "type=16uint;functionCode=3;objectsCount=1;address=0;", {
-          deviceName: "two",
-        }),
+        await running.rpc("two", "get", "type=16uint;functionCode=3;objectsCount=1;address=0;"),
       ).toEqual({
         result: { error: "device is not responding" },
       });
@@ -356,12 +354,12 @@ describe("a device that is silent", () => {
       const write = "type=16int;functionCode=6;objectsCount=1;address=5;value=1;";
       for (let round = 0; round < 10; round += 1) {
         const before = device.requests.length;
-        await running.rpc("set", write, { deviceName: "one" });
+        await running.rpc("one", "set", write);
         const place = device.requests.slice(before).findIndex(({ pdu }) => pdu[0] === 6);
         expect(place).toBeLessThanOrEqual(2);
       }
       const records = running.host.accepted.length;
-      expect(await running.rpc("set", write, { deviceName: "two", timeoutMs: 1000 })).toEqual({
+      expect(await running.rpc("two", "set", write, { timeoutMs: 1000 })).toEqual({
         result: { error: "no answer within 200 ms" },
       });
       await running.records(records + 5, "one");

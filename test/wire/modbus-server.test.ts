@@ -111,11 +111,11 @@ describe("the gateway's own server", () => {
     const update = { deviceName: "Own", values: { shared: 1 }, removed: [] };
     await running.connector.handleAttributes?.(update, new AbortController().signal);
     expect((await master.readHoldingRegisters(40, 1)).data).toEqual([0x0100]);
-    expect(await running.rpc("read", null, { deviceName: "Own" })).toEqual({
+    expect(await running.rpc("Own", "read", null)).toEqual({
       result: { value: 12_334 },
     });
     const set = "type=16int;functionCode=6;objectsCount=1;address=41;value=2;";
-    expect(await running.rpc("set", set, { deviceName: "Own" })).toEqual({
+    expect(await running.rpc("Own", "set", set)).toEqual({
       result: { value: "2" },
     });
     expect((await master.readHoldingRegisters(41, 1)).data).toEqual([0x0200]);

@@ -4,7 +4,7 @@ import type { Client } from "aedes";
 import { AedesBroker } from "../support/aedes.ts";
 import { TestHost } from "../support/connector-host.ts";
 import { fastClock } from "../support/fast-clock.ts";
-import { RunningConnector } from "../support/mqtt-connector.ts";
+import { RunningMqtt } from "../support/mqtt-connector.ts";
 import { until } from "../support/until.ts";
 
 const numbers = (host: TestHost): unknown[] =>
@@ -22,7 +22,7 @@ async function publishAll(broker: AedesBroker, count: number, qos: 0 | 1 | 2): P
 describe.each([3, 4] as const)("MQTT version %i", (version) => {
   test("calls reach a device and are answered, updates are kept for it", async () => {
     await using broker = await AedesBroker.listen();
-    await using running = await RunningConnector.start(
+    await using running = await RunningMqtt.start(
       { port: broker.port, version },
       {
         requestsMapping: {
@@ -81,7 +81,7 @@ describe.each([3, 4] as const)("MQTT version %i", (version) => {
     "1,000 messages with QoS %i arrive once each, in order",
     async (qos) => {
       await using broker = await AedesBroker.listen();
-      await using connector = await RunningConnector.start(
+      await using connector = await RunningMqtt.start(
         { port: broker.port, version },
         { mapping: [mapping(qos)] },
         fastHost(),
@@ -105,7 +105,7 @@ describe.each([3, 4] as const)("MQTT version %i", (version) => {
     broker.aedes.on("clientReady", (client) => clients.push(client));
     const host = fastHost();
     host.hold = true;
-    await using _connector = await RunningConnector.start(
+    await using _connector = await RunningMqtt.start(
       { port: broker.port, version, cleanSession: false },
       {},
       host,
@@ -128,14 +128,14 @@ describe.each([3, 4] as const)("MQTT version %i", (version) => {
   test("a gateway that ended before the data was durable gets them again at its next start", async () => {
     await using broker = await AedesBroker.listen();
     const options = { port: broker.port, version, cleanSession: false };
-    const first = await RunningConnector.start(options, {}, fastHost());
+    const first = await RunningMqtt.start(options, {}, fastHost());
     first.host.hold = true;
     await first.host.status("connected");
     await publishAll(broker, 5, 1);
     await until("five wait", () => first.host.pending.length === 5);
     await first.stop();
     await broker.publish("plant/d0/data", '{"n":6}', 1);
-    await using second = await RunningConnector.start(options, {}, fastHost());
+    await using second = await RunningMqtt.start(options, {}, fastHost());
     await until("six are accepted", () => second.host.accepted.length >= 6);
     expect(numbers(second.host)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(numbers(first.host)).toEqual([]);
@@ -154,7 +154,7 @@ describe("user name and password", () => {
       },
     });
     const host = new TestHost({ clock: fastClock(300) });
-    await using _connector = await RunningConnector.start(
+    await using _connector = await RunningMqtt.start(
       {
         port: broker.port,
         version: 4,
@@ -176,7 +176,7 @@ describe("user name and password", () => {
 
   test("a broker without MQTT 5 is told apart, and the advice names the key", async () => {
     await using broker = await AedesBroker.listen();
-    await using connector = await RunningConnector.start({ port: broker.port }, {}, fastHost());
+    await using connector = await RunningMqtt.start({ port: broker.port }, {}, fastHost());
     await connector.host.status("disconnected");
     expect(connector.host.statuses.at(-1)?.detail).toContain(
       'set "version" to another value than 5',

@@ -4,7 +4,7 @@ import { TransientError } from "../../src/sdk/errors.ts";
 import type { Json, Values } from "../../src/sdk/model.ts";
 import { TestHost } from "../support/connector-host.ts";
 import { fastClock } from "../support/fast-clock.ts";
-import { RunningConnector, simpleMapping } from "../support/mqtt-connector.ts";
+import { RunningMqtt, simpleMapping } from "../support/mqtt-connector.ts";
 import { ScriptedBroker, type ScriptedPeer } from "../support/scripted-broker.ts";
 import { until } from "../support/until.ts";
 
@@ -31,14 +31,14 @@ const REQUESTS: Json = [
   },
 ];
 
-const startConnector = (port: number, host: TestHost): Promise<RunningConnector> =>
-  RunningConnector.start(
+const startConnector = (port: number, host: TestHost): Promise<RunningMqtt> =>
+  RunningMqtt.start(
     { port },
     { requestsMapping: { attributeUpdates: UPDATES, attributeRequests: REQUESTS } },
     host,
   );
 
-async function update({ connector }: RunningConnector, values: Values): Promise<void> {
+async function update({ connector }: RunningMqtt, values: Values): Promise<void> {
   await connector.handleAttributes?.(
     { deviceName: "d", values, removed: [] },
     new AbortController().signal,
@@ -172,7 +172,7 @@ describe("a mapping whose filter covers a request", () => {
   test.each([4, 5])("version %i: both see the message once", async (version) => {
     const host = new TestHost();
     await using broker = await ScriptedBroker.listen(() => ({ acknowledges: true }));
-    await using _running = await RunningConnector.start(
+    await using _running = await RunningMqtt.start(
       { port: broker.port, version },
       {
         mapping: [simpleMapping("plant/#")],

@@ -9,7 +9,7 @@ import { readJson } from "../../src/sdk/json-reader.ts";
 import { isJsonObject, type Json, type Values } from "../../src/sdk/model.ts";
 import { TestHost, toJson } from "../support/connector-host.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { RunningConnector } from "../support/mqtt-connector.ts";
+import { RunningMqtt } from "../support/mqtt-connector.ts";
 import { ScriptedBroker, type ScriptedPeer } from "../support/scripted-broker.ts";
 import { until } from "../support/until.ts";
 
@@ -110,14 +110,14 @@ const textOf = (value: unknown): string => (typeof value === "string" ? value : 
 class Case implements AsyncDisposable {
   readonly #broker: ScriptedBroker;
   readonly clock: FakeClock;
-  readonly running: RunningConnector;
+  readonly running: RunningMqtt;
   readonly peer: ScriptedPeer;
   #messageId = 0;
 
   private constructor(
     broker: ScriptedBroker,
     clock: FakeClock,
-    running: RunningConnector,
+    running: RunningMqtt,
     peer: ScriptedPeer,
   ) {
     this.#broker = broker;
@@ -135,7 +135,7 @@ class Case implements AsyncDisposable {
     const clock = new FakeClock(RECEIVED_TS);
     const host = new TestHost({ clock });
     const address = { ...file["broker"], port: broker.port };
-    const running = await RunningConnector.start(
+    const running = await RunningMqtt.start(
       address,
       { mapping: [], ...file, broker: address },
       host,

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { createServer } from "node:net";
 import { TestHost } from "../support/connector-host.ts";
 import { fastClock } from "../support/fast-clock.ts";
-import { RunningConnector } from "../support/mqtt-connector.ts";
+import { RunningMqtt } from "../support/mqtt-connector.ts";
 import { freePort } from "../support/ports.ts";
 import { ScriptedBroker } from "../support/scripted-broker.ts";
 import { until } from "../support/until.ts";
@@ -18,7 +18,7 @@ describe("CONNECT", () => {
     ["six", "MQTT", 5],
   ])("version %p is %s level %i", async (version, protocolId, level) => {
     await using broker = await ScriptedBroker.listen();
-    await using _connector = await RunningConnector.start({
+    await using _connector = await RunningMqtt.start({
       port: String(broker.port),
       ...(version === undefined ? {} : { version }),
     } as never);
@@ -31,7 +31,7 @@ describe("CONNECT", () => {
     await using broker = await ScriptedBroker.listen();
     const ids: string[] = [];
     for (const count of [1, 2]) {
-      await using _connector = await RunningConnector.start({ port: broker.port });
+      await using _connector = await RunningMqtt.start({ port: broker.port });
       const connect = await (await broker.peer(count)).packet("connect");
       ids.push(connect.clientId);
       expect(connect.clean).toBe(true);
@@ -46,7 +46,7 @@ describe("CONNECT", () => {
 
   test("carries the user name whatever the type of security says", async () => {
     await using broker = await ScriptedBroker.listen();
-    await using _connector = await RunningConnector.start({
+    await using _connector = await RunningMqtt.start({
       port: broker.port,
       clientId: "mine",
       cleanSession: false,
@@ -79,11 +79,7 @@ describe("a broker that refuses", () => {
       }));
       const host = new TestHost({ clock: fastClock(600) });
       const startMs = performance.now();
-      await using _connector = await RunningConnector.start(
-        { port: broker.port, version },
-        {},
-        host,
-      );
+      await using _connector = await RunningMqtt.start({ port: broker.port, version }, {}, host);
       await host.status("connected");
       // Two pauses of 60 s at 600 times the speed.
       expect(performance.now() - startMs).toBeGreaterThanOrEqual(190);
@@ -100,7 +96,7 @@ describe("a broker that refuses", () => {
       connack: count === 1 ? { reasonCode: 0x89 } : {},
     }));
     const host = new TestHost({ clock: fastClock(20) });
-    await using _connector = await RunningConnector.start({ port: broker.port }, {}, host);
+    await using _connector = await RunningMqtt.start({ port: broker.port }, {}, host);
     await host.status("connected");
     expect(host.lines.filter(({ level }) => level === "error")).toEqual([]);
   });
@@ -108,7 +104,7 @@ describe("a broker that refuses", () => {
   test("a broker that comes later is reached", async () => {
     const port = await freePort();
     const host = new TestHost({ clock: fastClock(20) });
-    await using _connector = await RunningConnector.start({ port }, {}, host);
+    await using _connector = await RunningMqtt.start({ port }, {}, host);
     await host.status("disconnected");
     expect(host.statuses.at(-1)?.detail).toContain("nothing listens on that port");
     await using _broker = await ScriptedBroker.listen(() => ({}), port);
@@ -125,7 +121,7 @@ describe("a broker that refuses", () => {
       );
       const host = new TestHost({ clock: fastClock(100) });
       const startMs = performance.now();
-      await using _connector = await RunningConnector.start({ port: broker.port }, {}, host);
+      await using _connector = await RunningMqtt.start({ port: broker.port }, {}, host);
       await host.status("connected");
       expect(performance.now() - startMs).toBeGreaterThanOrEqual(300);
       expect(broker.peers).toHaveLength(2);
@@ -137,11 +133,7 @@ describe("a broker that refuses", () => {
       count === 1 ? { silentTo: ["pingreq"] } : {},
     );
     const host = new TestHost({ clock: fastClock(20) });
-    await using _connector = await RunningConnector.start(
-      { port: broker.port, keepAlive: 1 },
-      {},
-      host,
-    );
+    await using _connector = await RunningMqtt.start({ port: broker.port, keepAlive: 1 }, {}, host);
     const second = await broker.peer(2);
     await second.packet("pingreq", 2);
     expect((await broker.peer(1)).of("pingreq")).toHaveLength(1);
@@ -161,7 +153,7 @@ describe("a broker that refuses", () => {
     const address = server.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
     const host = new TestHost({ clock: fastClock(50) });
-    await using _connector = await RunningConnector.start({ port }, {}, host);
+    await using _connector = await RunningMqtt.start({ port }, {}, host);
     await until("three attempts", () => attempts >= 3);
     expect(host.statuses.map(({ status }) => status)).not.toContain("connected");
     server.close();
@@ -169,14 +161,10 @@ describe("a broker that refuses", () => {
 
   test("two connectors with one client id at one broker: the second waits and says why", async () => {
     await using broker = await ScriptedBroker.listen();
-    await using first = await RunningConnector.start({ port: broker.port, clientId: "same" });
+    await using first = await RunningMqtt.start({ port: broker.port, clientId: "same" });
     await first.host.status("connected");
     const host = new TestHost({ id: "9b2d1f7e-0000-4000-8000-000000000000", name: "Second" });
-    await using second = await RunningConnector.start(
-      { port: broker.port, clientId: "same" },
-      {},
-      host,
-    );
+    await using second = await RunningMqtt.start({ port: broker.port, clientId: "same" }, {}, host);
     await second.host.status("disconnected");
     expect(second.host.statuses.at(-1)?.detail).toContain("clientId");
     expect(broker.peers).toHaveLength(1);
@@ -187,7 +175,7 @@ describe("DISCONNECT from the broker", () => {
   test("gives its reason", async () => {
     await using broker = await ScriptedBroker.listen();
     const host = new TestHost({ clock: fastClock(20) });
-    await using _connector = await RunningConnector.start({ port: broker.port }, {}, host);
+    await using _connector = await RunningMqtt.start({ port: broker.port }, {}, host);
     await host.status("connected");
     const peer = await broker.peer();
     peer.send({ cmd: "disconnect", reasonCode: 0x8e });
@@ -203,11 +191,7 @@ describe("stopping", () => {
     await using broker = await ScriptedBroker.listen();
     const host = new TestHost();
     host.hold = true;
-    await using connector = await RunningConnector.start(
-      { port: broker.port, version: 4 },
-      {},
-      host,
-    );
+    await using connector = await RunningMqtt.start({ port: broker.port, version: 4 }, {}, host);
     await host.status("connected");
     const peer = await broker.peer();
     peer.publish("plant/d/data", '{"n":1}', { qos: 1, messageId: 1 });
@@ -227,7 +211,7 @@ describe("stopping", () => {
 
   test("works before run, twice, and while the broker is away", async () => {
     const port = await freePort();
-    await using connector = await RunningConnector.start({ port });
+    await using connector = await RunningMqtt.start({ port });
     await connector.stop();
     await connector.stop();
     expect(await connector.ended).toBeInstanceOf(Error);
@@ -242,7 +226,7 @@ describe("back-pressure", () => {
       const host = new TestHost();
       host.hold = true;
       // Short keep-alive: reading is stopped for longer than it takes to find a dead link.
-      await using connector = await RunningConnector.start(
+      await using connector = await RunningMqtt.start(
         { port: broker.port, version: 4, keepAlive: 1 },
         {},
         host,

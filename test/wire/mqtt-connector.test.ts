@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { InvariantError, TransientError } from "../../src/sdk/errors.ts";
 import { TestHost } from "../support/connector-host.ts";
-import { RunningConnector, simpleMapping } from "../support/mqtt-connector.ts";
+import { RunningMqtt, simpleMapping } from "../support/mqtt-connector.ts";
 import { ScriptedBroker, type ScriptedPeer } from "../support/scripted-broker.ts";
 import { until } from "../support/until.ts";
 
@@ -24,7 +24,7 @@ describe.each([3, 4, 5] as const)("MQTT version %i", (version) => {
     await using broker = await ScriptedBroker.listen();
     const host = new TestHost();
     host.hold = true;
-    await using connector = await RunningConnector.start({ port: broker.port, version }, {}, host);
+    await using connector = await RunningMqtt.start({ port: broker.port, version }, {}, host);
     const peer = await broker.peer();
     await peer.packet("subscribe");
     for (const n of [11, 12, 13, 14]) {
@@ -50,7 +50,7 @@ describe.each([3, 4, 5] as const)("MQTT version %i", (version) => {
     await using broker = await ScriptedBroker.listen();
     const host = new TestHost();
     host.hold = true;
-    await using connector = await RunningConnector.start({ port: broker.port, version }, {}, host);
+    await using connector = await RunningMqtt.start({ port: broker.port, version }, {}, host);
     const peer = await broker.peer();
     await peer.packet("subscribe");
     publish(peer, 21, { qos: 2 });
@@ -77,7 +77,7 @@ describe.each([3, 4, 5] as const)("MQTT version %i", (version) => {
 
   test("a message of no use is acknowledged and counted once", async () => {
     await using broker = await ScriptedBroker.listen();
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port, version },
       { maxPayloadBytes: 50 },
     );
@@ -111,7 +111,7 @@ describe("a lost connection", () => {
     }));
     const host = new TestHost();
     host.hold = true;
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port, version: 4, cleanSession: false },
       {},
       host,
@@ -139,11 +139,7 @@ describe("a lost connection", () => {
     await using broker = await ScriptedBroker.listen();
     const host = new TestHost();
     host.hold = true;
-    await using _connector = await RunningConnector.start(
-      { port: broker.port, version: 5 },
-      {},
-      host,
-    );
+    await using _connector = await RunningMqtt.start({ port: broker.port, version: 5 }, {}, host);
     const first = await broker.peer();
     await first.packet("subscribe");
     publish(first, 1);
@@ -161,7 +157,7 @@ describe("a lost connection", () => {
 describe("a store that fails for a while", () => {
   test("no message is lost, none is acknowledged early, and order is kept", async () => {
     await using broker = await ScriptedBroker.listen();
-    await using connector = await RunningConnector.start({ port: broker.port, version: 4 });
+    await using connector = await RunningMqtt.start({ port: broker.port, version: 4 });
     const { host } = connector;
     const peer = await broker.peer();
     await peer.packet("subscribe");
@@ -185,7 +181,7 @@ describe("a store that fails for a while", () => {
 
   test("a defect of the program ends run, so that a fresh instance takes over", async () => {
     await using broker = await ScriptedBroker.listen();
-    await using connector = await RunningConnector.start({ port: broker.port, version: 4 });
+    await using connector = await RunningMqtt.start({ port: broker.port, version: 4 });
     const peer = await broker.peer();
     await peer.packet("subscribe");
     connector.host.failWith = () => new InvariantError("impossible");
@@ -198,7 +194,7 @@ describe("a store that fails for a while", () => {
 describe("a mapping of an extension that is not there", () => {
   test("is switched off with its path, and the others work", async () => {
     await using broker = await ScriptedBroker.listen();
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port },
       {
         mapping: [

@@ -6,7 +6,7 @@ import { isJsonObject, type Json } from "../../src/sdk/model.ts";
 import { AedesBroker } from "../support/aedes.ts";
 import { TestHost } from "../support/connector-host.ts";
 import { fastClock } from "../support/fast-clock.ts";
-import { RunningConnector, readMqttConfig } from "../support/mqtt-connector.ts";
+import { RunningMqtt, readMqttConfig } from "../support/mqtt-connector.ts";
 import { freePort } from "../support/ports.ts";
 import { ScriptedBroker } from "../support/scripted-broker.ts";
 import { until } from "../support/until.ts";
@@ -60,10 +60,7 @@ describe("probeMqtt()", () => {
     }
     expect(readMqttConfig(config).issues).toEqual([]);
     const mapping = config["mapping"] ?? [];
-    await using running = await RunningConnector.start(
-      { port: broker.port, version: 4 },
-      { mapping },
-    );
+    await using running = await RunningMqtt.start({ port: broker.port, version: 4 }, { mapping });
     await running.host.status("connected");
     await publishAll();
     await until("all are read", () => running.host.accepted.length === MESSAGES.length);

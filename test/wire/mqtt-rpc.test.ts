@@ -4,7 +4,7 @@ import type { Json } from "../../src/sdk/model.ts";
 import { TestHost } from "../support/connector-host.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { fastClock } from "../support/fast-clock.ts";
-import { RunningConnector, simpleMapping } from "../support/mqtt-connector.ts";
+import { RunningMqtt, simpleMapping } from "../support/mqtt-connector.ts";
 import { type Script, ScriptedBroker, type ScriptedPeer } from "../support/scripted-broker.ts";
 import { until } from "../support/until.ts";
 
@@ -51,7 +51,7 @@ const GET = "requestTopicExpression=g/req;responseTopicExpression=g/res;value=1"
 type Outcome = { readonly reply: unknown } | { readonly error: unknown };
 
 function call(
-  { connector }: RunningConnector,
+  { connector }: RunningMqtt,
   method: string,
   options: { readonly id?: number; readonly params?: Json; readonly signal?: AbortSignal } = {},
 ): Promise<Outcome> {
@@ -73,7 +73,7 @@ const failure = (code: number, message: string): Outcome => ({
 
 interface Setup extends AsyncDisposable {
   readonly broker: ScriptedBroker;
-  readonly running: RunningConnector;
+  readonly running: RunningMqtt;
   readonly peer: ScriptedPeer;
 }
 
@@ -87,7 +87,7 @@ async function start(
 ): Promise<Setup> {
   const { version = 5, script = () => ({ acknowledges: true }) } = options;
   const broker = await ScriptedBroker.listen(script);
-  const running = await RunningConnector.start(
+  const running = await RunningMqtt.start(
     { port: broker.port, version },
     { requestsMapping: { serverSideRpc: RPCS }, mapping: options.mapping ?? [] },
     options.host,

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { TestHost } from "../support/connector-host.ts";
 import { fastClock } from "../support/fast-clock.ts";
-import { RunningConnector, simpleMapping } from "../support/mqtt-connector.ts";
+import { RunningMqtt, simpleMapping } from "../support/mqtt-connector.ts";
 import { ScriptedBroker, type ScriptedPeer } from "../support/scripted-broker.ts";
 
 const fastHost = (): TestHost => new TestHost({ clock: fastClock(20) });
@@ -15,7 +15,7 @@ const devices = (host: TestHost): string[] => host.accepted.map(({ deviceName })
 describe("subscriptions", () => {
   test("all filters go into one packet, each once with its highest QoS, and are sent after each CONNACK", async () => {
     await using broker = await ScriptedBroker.listen();
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port, version: 5 },
       {
         mapping: [
@@ -44,7 +44,7 @@ describe("subscriptions", () => {
 
   test("more than 100 filters are split", async () => {
     await using broker = await ScriptedBroker.listen();
-    await using _connector = await RunningConnector.start(
+    await using _connector = await RunningMqtt.start(
       { port: broker.port, version: 4 },
       { mapping: Array.from({ length: 205 }, (_, index) => simpleMapping(`t${index}/+`)) },
     );
@@ -55,7 +55,7 @@ describe("subscriptions", () => {
 
   test("under MQTT 5 overlapping filters get identifiers, and each delivery runs only its own mappings", async () => {
     await using broker = await ScriptedBroker.listen();
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port, version: 5 },
       {
         mapping: [
@@ -104,7 +104,7 @@ describe("subscriptions", () => {
 
   test("before MQTT 5 a filter that another one covers is not subscribed, and both mappings run", async () => {
     await using broker = await ScriptedBroker.listen();
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port, version: 4 },
       { mapping: [namedMapping("plant/+/data", "data"), namedMapping("plant/#", "all")] },
     );
@@ -122,7 +122,7 @@ describe("a refused subscription", () => {
     await using broker = await ScriptedBroker.listen(() => ({
       suback: (filter, qos, count) => (filter === "secret/+" && count < 3 ? 0x87 : qos),
     }));
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port, version: 5 },
       { mapping: [simpleMapping("plant/+"), simpleMapping("secret/+")] },
       fastHost(),
@@ -140,7 +140,7 @@ describe("a refused subscription", () => {
     await using broker = await ScriptedBroker.listen(() => ({
       suback: (filter, qos) => (filter === "#" ? 0x80 : qos),
     }));
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port, version: 4 },
       { mapping: [simpleMapping("#"), simpleMapping("plant/+/data")] },
     );
@@ -153,7 +153,7 @@ describe("a refused subscription", () => {
     await using broker = await ScriptedBroker.listen(() => ({
       connack: { properties: { sharedSubscriptionAvailable: false } },
     }));
-    await using connector = await RunningConnector.start(
+    await using connector = await RunningMqtt.start(
       { port: broker.port, version: 5 },
       { mapping: [simpleMapping("plant/+"), simpleMapping("$share/g/plant/+")] },
     );
@@ -170,14 +170,14 @@ describe("a persistent session", () => {
     await using broker = await ScriptedBroker.listen();
     const host = new TestHost();
     const options = { port: broker.port, version: 5, cleanStart: false, sessionExpiryInterval: 60 };
-    const first = await RunningConnector.start(
+    const first = await RunningMqtt.start(
       options,
       { mapping: [simpleMapping("old/+"), simpleMapping("kept/+")] },
       host,
     );
     await host.status("connected");
     await first.stop();
-    await using _second = await RunningConnector.start(
+    await using _second = await RunningMqtt.start(
       options,
       { mapping: [simpleMapping("kept/+"), simpleMapping("young/+")] },
       host,
