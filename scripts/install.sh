@@ -64,6 +64,18 @@ their system: install that (Raspberry Pi OS \"64-bit\", Debian or Ubuntu \"arm64
 Raspberry Pi 1, 2 (before 1.2) and Zero (without 2) have a 32-bit processor and cannot run tbgw."
 }
 
+# Whether the first processor has something; where nothing is said about it, it has not.
+can() { grep -qw "$1" "${TBGW_TEST_CPUINFO:-/proc/cpuinfo}"; }
+
+# The runtime ends with "Illegal instruction" there, with every one of its programs.
+refuse_old_pc() {
+  can fpu || return 0
+  for need in sse4_2 popcnt; do
+    can $need || fail "This processor has no SSE4.2 ($need): it is one of before 2009, or an Intel Atom of before 2013. tbgw cannot run on it,
+because its runtime needs that. In a virtual machine, choose the processor \"host\" or one from Nehalem on, not \"qemu64\" or \"kvm64\"."
+  done
+}
+
 is_musl() {
   case $(ldd --version 2>&1 || true) in
     *musl*) return 0 ;;
@@ -89,9 +101,10 @@ detect() {
     arm*) refuse_32_bit_arm "$machine" ;;
     *) fail "There is no tbgw for $machine processors: x86-64 and 64-bit ARM only." ;;
   esac
+  [ "$family" = linux-arm64 ] || refuse_old_pc
   if is_musl; then
     target=$family-musl
-  elif [ "$family" = linux-x64 ] && ! grep -qw avx2 "${TBGW_TEST_CPUINFO:-/proc/cpuinfo}"; then
+  elif [ "$family" = linux-x64 ] && ! can avx2; then
     target=linux-x64-baseline
   else
     target=$family
@@ -165,9 +178,14 @@ try() {
   if version=$("$work/tbgw" --version 2>&1); then
     say "$version"
     return
+  else
+    code=$?
   fi
-  case $target in
-    *-musl) fail "$name does not start here: it needs the C++ library. Run \"apk add libstdc++\", then this script again.
+  case $target.$code in
+    # 128 and the number of SIGILL.
+    linux-x64.132) fail "$name does not start here: this processor lacks an instruction. Run this script again with --target linux-x64-baseline." ;;
+    *.132) fail "$name does not start here: this processor lacks an instruction. Nothing was installed." ;;
+    *-musl.*) fail "$name does not start here: it needs the C++ library. Run \"apk add libstdc++\", then this script again.
   $version" ;;
     *) fail "$name does not start here. Nothing was installed.
   $version" ;;

@@ -62,6 +62,9 @@ async function release(version: string, broken = ""): Promise<string> {
   return dir;
 }
 
+/** What each processor since 2009 has and the run time cannot do without. */
+const V2 = "sse4_1 sse4_2 popcnt";
+
 interface Machine {
   readonly system?: string;
   readonly machine?: string;
@@ -77,7 +80,10 @@ async function place(shell: Shell, machine: Machine = {}) {
   const { system = "Linux", machine: of = "x86_64", ldd = "ldd (GNU libc) 2.36" } = machine;
   const fakes = join(dir, "fakes");
   await put(join(fakes, "ldd"), `#!/bin/sh\necho "${ldd}"\n`, 0o755);
-  const cpuinfo = await put(join(dir, "cpuinfo"), `flags : fpu ${machine.flags ?? "avx avx2"}\n`);
+  const cpuinfo = await put(
+    join(dir, "cpuinfo"),
+    `flags : fpu ${machine.flags ?? `${V2} avx avx2`}\n`,
+  );
   const header = Uint8Array.of(0x7f, 0x45, 0x4c, 0x46, machine.elfClass ?? 2);
   const elf = await put(join(dir, "elf"), header);
   const prefix = join(dir, "prefix");
@@ -111,7 +117,7 @@ const files = async (dir: string): Promise<readonly string[]> => (await readdir(
 describe.each(SHELLS)("install.sh under $name", (shell) => {
   test.each<{ target: string; on: Machine }>([
     { target: "x64", on: {} },
-    { target: "x64-baseline", on: { flags: "avx sse4_2" } },
+    { target: "x64-baseline", on: { flags: `${V2} avx` } },
     { target: "x64-musl", on: { ldd: "musl libc (x86_64)" } },
     { target: "arm64", on: { machine: "aarch64" } },
     { target: "arm64-musl", on: { machine: "aarch64", ldd: "musl libc (aarch64)" } },
@@ -132,6 +138,12 @@ describe.each(SHELLS)("install.sh under $name", (shell) => {
       says: "64-bit image",
     },
     { name: "a 32-bit PC system", on: { elfClass: 1 }, says: "32-bit system" },
+    { name: "a PC before 2009", on: { flags: "sse4_1 ssse3" }, says: "no SSE4.2" },
+    {
+      name: "a musl PC before 2009",
+      on: { flags: "popcnt sse4a", ldd: "musl libc (x86_64)" },
+      says: "no SSE4.2",
+    },
     { name: "another processor", on: { machine: "riscv64" }, says: "riscv64" },
     { name: "another system", on: { system: "Darwin" }, says: "Darwin" },
   ])("refuses $name and says why", async ({ on, says }) => {
@@ -188,6 +200,18 @@ describe.each(SHELLS)("install.sh under $name", (shell) => {
     expect(code).toBe(1);
     expect(await readFile(program, "utf8")).toContain("tbgw 1.0.0");
     expect(await files(bin)).toEqual(["tbgw"]);
+  });
+
+  test("a program that dies of an instruction is not installed, and the way out is said", async () => {
+    const { run, bin } = await place(shell);
+    const dir = await release("1.0.0");
+    const text = "#!/bin/sh\nkill -ILL $$\n";
+    await put(join(dir, "tbgw-linux-x64"), text);
+    await put(join(dir, "SHA256SUMS"), `${sha256(text)}  tbgw-linux-x64\n`);
+    const { code, err } = await run("--from", dir);
+    expect(err).toContain("--target linux-x64-baseline");
+    expect(code).toBe(1);
+    expect(await files(bin)).toEqual([]);
   });
 
   test("--uninstall removes the program alone; a second time there is nothing", async () => {
