@@ -1,13 +1,7 @@
 import type { JsonRecord } from "../../../config/canonical.ts";
 import type { Interview } from "../interview.ts";
-import {
-  type Assistant,
-  given,
-  optionText,
-  type ProbeOptions,
-  parsePairs,
-  problemIn,
-} from "./assistant.ts";
+import { type Assistant, given, optionText, type ProbeOptions, parsePairs } from "./assistant.ts";
+import { askSeconds, askValues } from "./questions.ts";
 
 /** The wizard's part for Bluetooth Low Energy. */
 export const ble: Assistant = {
@@ -40,12 +34,7 @@ async function askWhere(interview: Interview): Promise<ProbeOptions> {
     message: "Address of the device (empty: whatever is heard)",
     fallback: "",
   });
-  const seconds = await interview.text({
-    flag: "ble-seconds",
-    message: "For how many seconds?",
-    fallback: "10",
-    check: (text) => (/^[1-9]\d*$/.test(text) ? undefined : "must be a whole number from 1"),
-  });
+  const seconds = await askSeconds(interview, "ble");
   const connect =
     target === "" &&
     (await interview.confirm({
@@ -71,12 +60,12 @@ async function byHand(interview: Interview, options: ProbeOptions): Promise<Json
     message: "Name of the device on the platform",
     fallback: `BLE ${mac.slice(-5)}`,
   });
-  const values = await interview.text({
-    flag: "ble-values",
+  const question = {
+    type: "ble",
     message: "Its values: NAME=CHARACTERISTIC, with @FORMAT for a number",
     example: "battery=2A19@uint8, temperature=2A6E@int16le",
-    check: (text) => problemIn(bleItems, text),
-  });
+  };
+  const values = await askValues(interview, question, bleItems);
   const device = { name, MACAddress: mac, pollPeriod: 60_000, telemetry: bleItems(values) };
   return { name: "BLE", adapter: optionText(options, "adapter") || "hci0", devices: [device] };
 }

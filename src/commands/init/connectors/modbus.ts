@@ -1,14 +1,8 @@
 import type { Json } from "#sdk/model";
 import type { JsonRecord } from "../../../config/canonical.ts";
 import type { Interview } from "../interview.ts";
-import {
-  type Assistant,
-  given,
-  optionText,
-  type ProbeOptions,
-  parsePairs,
-  problemIn,
-} from "./assistant.ts";
+import { type Assistant, given, optionText, type ProbeOptions, parsePairs } from "./assistant.ts";
+import { askValues, unasked, wholeProblem } from "./questions.ts";
 
 /** Registers that a value of a type takes (the type names of the connector's README). */
 const SIZES: Readonly<Record<string, number>> = {
@@ -60,13 +54,10 @@ async function askWhere(interview: Interview): Promise<ProbeOptions> {
     example: "voltage=229.01, power=1500",
     fallback: "",
   });
-  const extra = ["registers", "method", "timeout"].flatMap((name) => {
-    const value = interview.flag(`modbus-${name}`);
-    return value === undefined ? [] : [[name, value] as const];
-  });
+  const extra = unasked(interview, "modbus", ["registers", "method", "timeout"]);
   // A scan must be quick; one device may take its time.
   const patience = unit.includes("-") ? {} : { timeout: "2000" };
-  return given({ target, ...line, unit, expect, ...patience, ...Object.fromEntries(extra) });
+  return given({ target, ...line, unit, expect, ...patience, ...extra });
 }
 
 async function askLine(interview: Interview): Promise<ProbeOptions> {
@@ -74,7 +65,7 @@ async function askLine(interview: Interview): Promise<ProbeOptions> {
     flag: "modbus-baudrate",
     message: "Bits per second",
     fallback: "9600",
-    check: (text) => (Number(text) > 0 ? undefined : "must be a number such as 9600"),
+    check: wholeProblem,
   });
   const parity = await interview.choose({
     flag: "modbus-parity",
@@ -112,13 +103,13 @@ async function byHand(interview: Interview, options: ProbeOptions): Promise<Json
     message: "Name of the device on the platform",
     fallback: `Modbus ${unitId}`,
   });
-  const values = await interview.text({
-    flag: "modbus-values",
+  const question = {
+    type: "modbus",
     message:
       "Its values: NAME=TYPE@ADDRESS, with :3 or :4 for the function code, /10 for a divider",
     example: "temperature=16int@0/10, flow=32float@12, level=16uint@3:4",
-    check: (text) => problemIn(modbusItems, text),
-  });
+  };
+  const values = await askValues(interview, question, modbusItems);
   const orders = { byteOrder: "BIG", wordOrder: "BIG" };
   const slave = {
     deviceName,

@@ -1,7 +1,8 @@
 import type { JsonRecord } from "../../../config/canonical.ts";
 import { objectAt } from "../draft.ts";
 import { type Interview, listOf } from "../interview.ts";
-import { type Assistant, given, optionText, type ProbeOptions, problemIn } from "./assistant.ts";
+import { type Assistant, given, optionText, type ProbeOptions } from "./assistant.ts";
+import { askSeconds, askUser, askValues, unasked } from "./questions.ts";
 
 /** The wizard's part for MQTT brokers. */
 export const mqtt: Assistant = {
@@ -34,15 +35,7 @@ async function askWhere(interview: Interview): Promise<ProbeOptions> {
     message: "Where is the broker? HOST or HOST:PORT",
     fallback: "127.0.0.1:1883",
   });
-  const username = await interview.text({
-    flag: "mqtt-username",
-    message: "User name (empty: anonymous)",
-    fallback: "",
-  });
-  const password =
-    username === ""
-      ? ""
-      : await interview.secret({ flag: "mqtt-password", message: `Password of ${username}` });
+  const { username, password } = await askUser(interview, "mqtt");
   const tls =
     interview.given("mqtt-ca") ||
     (await interview.confirm({
@@ -62,17 +55,10 @@ async function askWhere(interview: Interview): Promise<ProbeOptions> {
     message: "Topics to listen to",
     fallback: "#",
   });
-  const seconds = await interview.text({
-    flag: "mqtt-seconds",
-    message: "For how many seconds?",
-    fallback: "10",
-    check: (text) =>
-      /^\d+$/.test(text) && Number(text) > 0 ? undefined : "must be a whole number from 1",
-  });
-  const version = interview.flag("mqtt-version") ?? "";
+  const seconds = await askSeconds(interview, "mqtt");
   return given({
     target,
-    version,
+    ...unasked(interview, "mqtt", ["version"]),
     username,
     password,
     ...(tls ? { tls } : {}),
@@ -113,12 +99,12 @@ async function byHand(interview: Interview, options: ProbeOptions): Promise<Json
       : "Name of the device",
     fallback: hasWildcard ? "" : "MQTT device",
   });
-  const values = await interview.text({
-    flag: "mqtt-values",
+  const question = {
+    type: "mqtt",
     message: "Members of the JSON messages to take as values, separated by commas",
     example: "temperature, humidity",
-    check: (text) => problemIn(listOf, text),
-  });
+  };
+  const values = await askValues(interview, question, listOf);
   const [, host = "", port = "1883"] =
     /^(.+?)(?::(\d+))?$/.exec(optionText(options, "target")) ?? [];
   const broker = { host, port: Number(port), version: Number(options["version"] ?? 5) };

@@ -9,8 +9,8 @@ import {
   optionText,
   type ProbeOptions,
   parsePairs,
-  problemIn,
 } from "./assistant.ts";
+import { askUser, askValues, unasked } from "./questions.ts";
 
 const NO_SECURITY = "None";
 
@@ -39,20 +39,9 @@ async function askWhere(interview: Interview): Promise<ProbeOptions> {
     message: "Address of the OPC UA server",
     example: "opc.tcp://10.0.0.5:4840",
   });
-  const username = await interview.text({
-    flag: "opcua-username",
-    message: "User name (empty: anonymous)",
-    fallback: "",
-  });
-  const password =
-    username === ""
-      ? ""
-      : await interview.secret({ flag: "opcua-password", message: `Password of ${username}` });
-  const extra = ["node", "depth", "timeout"].flatMap((name) => {
-    const value = interview.flag(`opcua-${name}`);
-    return value === undefined ? [] : [[name, value] as const];
-  });
-  return given({ target, username, password, ...Object.fromEntries(extra) });
+  const { username, password } = await askUser(interview, "opcua");
+  const extra = unasked(interview, "opcua", ["node", "depth", "timeout"]);
+  return given({ target, username, password, ...extra });
 }
 
 /** Which of the server's endpoints; asked only where there is a choice. */
@@ -119,12 +108,12 @@ async function byHand(interview: Interview, options: ProbeOptions): Promise<Json
     message: "Name of the device on the platform",
     fallback: "OPC UA device",
   });
-  const values = await interview.text({
-    flag: "opcua-values",
+  const question = {
+    type: "opcua",
     message: "Its values: NAME=NODEID, several separated by commas",
     example: "temperature=ns=2;i=11, running=ns=2;s=Pump.Running",
-    check: (text) => problemIn(opcuaKeys, text),
-  });
+  };
+  const values = await askValues(interview, question, opcuaKeys);
   const target = optionText(options, "target");
   const { security, mode } = options;
   const secured =

@@ -1,13 +1,7 @@
 import type { JsonRecord } from "../../../config/canonical.ts";
 import type { Interview } from "../interview.ts";
-import {
-  type Assistant,
-  given,
-  optionText,
-  type ProbeOptions,
-  parsePairs,
-  problemIn,
-} from "./assistant.ts";
+import { type Assistant, given, optionText, type ProbeOptions, parsePairs } from "./assistant.ts";
+import { askSeconds, askValues, wholeProblem } from "./questions.ts";
 
 const TYPES = ["float", "int", "string", "json", "bool"];
 
@@ -41,17 +35,8 @@ async function askWhere(interview: Interview): Promise<ProbeOptions> {
     fallback: "9600",
     check: wholeProblem,
   });
-  const seconds = await interview.text({
-    flag: "serial-seconds",
-    message: "For how many seconds should it be listened to?",
-    fallback: "10",
-    check: wholeProblem,
-  });
+  const seconds = await askSeconds(interview, "serial");
   return given({ target, baudrate, seconds });
-}
-
-function wholeProblem(text: string): string | undefined {
-  return /^[1-9]\d*$/.test(text) ? undefined : "must be a whole number from 1";
 }
 
 async function byHand(interview: Interview, options: ProbeOptions): Promise<JsonRecord> {
@@ -60,12 +45,12 @@ async function byHand(interview: Interview, options: ProbeOptions): Promise<Json
     message: "Name of the device on the platform",
     fallback: "Serial device",
   });
-  const values = await interview.text({
-    flag: "serial-values",
+  const question = {
+    type: "serial",
     message: "Its values: NAME=TYPE for the whole line, with @FROM-TO for bytes of it",
     example: "temperature=float@0-4, humidity=float@5-9",
-    check: (text) => problemIn(serialItems, text),
-  });
+  };
+  const values = await askValues(interview, question, serialItems);
   const port = optionText(options, "target");
   const baudrate = Number(optionText(options, "baudrate"));
   return { devices: [{ deviceName, port, baudrate, telemetry: serialItems(values) }] };
