@@ -24,6 +24,11 @@ export class Announced {
     }
   }
 
+  /** The device is no longer known here: should it come again, it is announced again. */
+  forget(deviceName: string): void {
+    this.#names.delete(deviceName);
+  }
+
   has(deviceName: string): boolean {
     return this.#names.has(deviceName);
   }

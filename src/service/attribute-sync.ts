@@ -77,6 +77,13 @@ export class AttributeSync implements Disposable {
     }
   }
 
+  /** The device is no longer known. */
+  forget(deviceName: string): void {
+    this.#waiting.delete(deviceName);
+    this.#owners.delete(deviceName);
+    this.#notAgain(deviceName);
+  }
+
   [Symbol.dispose](): void {
     this.#stack[Symbol.dispose]();
     this.#life.abort(new TransientError("The gateway is stopping"));
@@ -104,11 +111,15 @@ export class AttributeSync implements Disposable {
   #want(deviceName: string): void {
     const { announced, devices } = this.#deps;
     if (announced.has(deviceName) && devices.get(deviceName)?.connected === true) {
-      this.#again.get(deviceName)?.[Symbol.dispose]();
-      this.#again.delete(deviceName);
+      this.#notAgain(deviceName);
       this.#waiting.add(deviceName);
       this.#pump();
     }
+  }
+
+  #notAgain(deviceName: string): void {
+    this.#again.get(deviceName)?.[Symbol.dispose]();
+    this.#again.delete(deviceName);
   }
 
   #pump(): void {
@@ -181,8 +192,11 @@ export class AttributeSync implements Disposable {
       device: deviceName,
       error: errorText(error),
     });
-    const timer = clock.timer(AGAIN_MS, () => this.#want(deviceName));
-    this.#again.get(deviceName)?.[Symbol.dispose]();
+    this.#notAgain(deviceName);
+    const timer = clock.timer(AGAIN_MS, () => {
+      this.#again.delete(deviceName);
+      this.#want(deviceName);
+    });
     this.#again.set(deviceName, timer);
   }
 }

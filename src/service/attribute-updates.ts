@@ -83,6 +83,12 @@ export class AttributeUpdates implements Disposable {
     this.#start(deviceName);
   }
 
+  /** The device is no longer known: what waits for it was meant for nobody else of its name. */
+  forget(deviceName: string): void {
+    this.#size -= this.#waiting.get(deviceName)?.size ?? 0;
+    this.#waiting.delete(deviceName);
+  }
+
   [Symbol.dispose](): void {
     this.#subscription[Symbol.dispose]();
     this.#life.abort(new TransientError("The gateway is stopping"));

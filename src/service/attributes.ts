@@ -59,6 +59,13 @@ export class Attributes implements Disposable {
     return this.#requests;
   }
 
+  /** The device is no longer known: nothing waits for it or is remembered of it. */
+  forget(deviceName: string): void {
+    this.#deps.announced.forget(deviceName);
+    this.#sync?.forget(deviceName);
+    this.#updates.forget(deviceName);
+  }
+
   [Symbol.dispose](): void {
     this.#stack[Symbol.dispose]();
   }

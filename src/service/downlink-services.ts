@@ -97,6 +97,11 @@ export class DownlinkServices implements AsyncDisposable {
     await this.#claims.claim(deviceName, claim);
   };
 
+  /** The device is no longer known. */
+  forget(deviceName: string): void {
+    this.#attributes.forget(deviceName);
+  }
+
   /** Takes no more, answers the calls at work, and waits at most a second until the answers have arrived. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#claims[Symbol.dispose]();

@@ -85,6 +85,7 @@ export class Gateway implements AsyncDisposable {
       forgotten: (deviceName) => {
         this.#pipeline.forgetDevice(deviceName);
         this.#observation.health.forget(deviceName);
+        this.#down.forget(deviceName);
       },
     });
     this.#down = this.#openDownlinks(parts);
