@@ -179,7 +179,6 @@ function addConnectors(out: OpenMetrics, all: readonly ConnectorStatus[]): void 
   addEvents(out, connectors);
 }
 
-/** Every other counter, under the name its connector gave it. */
 /** Deliveries are repetitions too; each ends as one reply. */
 function addCalls(out: OpenMetrics, { calls }: GatewayStatus): void {
   counter(out, "tbgw_rpc_deliveries", "Calls of the platform, repetitions too", calls.deliveries);
@@ -195,6 +194,7 @@ function addCalls(out: OpenMetrics, { calls }: GatewayStatus): void {
   ]);
 }
 
+/** Every other counter, under the name its connector gave it. */
 function addEvents(out: OpenMetrics, connectors: readonly ConnectorStatus[]): void {
   const samples = connectors.flatMap(({ name, counters }) =>
     Object.entries(counters)
