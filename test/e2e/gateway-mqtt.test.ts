@@ -76,13 +76,24 @@ async function complete(platform: ThingsBoardDouble): Promise<void> {
   await until("every value has arrived", () => inspect(platform).missing === 0, TIMEOUT_MS);
 }
 
-/** Resolves when the gateway has subscribed: QoS 1 messages are kept for its persistent session from then on. */
-async function subscribed(gateway: GatewayProcess): Promise<void> {
+/** A gateway between the two that has subscribed: QoS 1 messages are kept for its persistent session from then on. */
+async function runBetween(
+  broker: Mosquitto,
+  platform: { readonly port: number },
+  storage?: object,
+): Promise<GatewayProcess> {
+  const gateway = await GatewayProcess.create({
+    platformPort: platform.port,
+    brokerPort: broker.port,
+    ...(storage === undefined ? {} : { storage }),
+  });
+  gateway.start();
   await until(
     "the gateway reached its broker",
     () => /Link is up.*broker/.test(gateway.output),
     15_000,
   );
+  return gateway;
 }
 
 describe("tbgw run", () => {
@@ -91,13 +102,8 @@ describe("tbgw run", () => {
     async () => {
       await using platform = await startPlatform();
       await using broker = await Mosquitto.start();
-      await using gateway = await GatewayProcess.create({
-        platformPort: platform.port,
-        brokerPort: broker.port,
-        storage: { type: "file", data_folder_path: "./data/", max_file_count: 10 },
-      });
-      gateway.start();
-      await subscribed(gateway);
+      const storage = { type: "file", data_folder_path: "./data/", max_file_count: 10 };
+      await using gateway = await runBetween(broker, platform, storage);
       await publishAll(broker.port, async () => undefined);
       await complete(platform);
       expect(inspect(platform)).toEqual({ missing: 0, repeats: 0, disorder: 0 });
@@ -117,12 +123,7 @@ describe("tbgw run", () => {
       const listener = await connectAsync({ host: "127.0.0.1", port: sink.port });
       listener.on("message", (_topic, payload) => collect(arrived, payload.toString()));
       await listener.subscribeAsync("v1/gateway/telemetry", { qos: 1 });
-      await using gateway = await GatewayProcess.create({
-        platformPort: sink.port,
-        brokerPort: broker.port,
-      });
-      gateway.start();
-      await subscribed(gateway);
+      await using gateway = await runBetween(broker, sink);
       await publishAll(broker.port, async () => undefined);
       const expected = Array.from({ length: PER_DEVICE }, (_, seq) => seq);
       const total = (): number => [...arrived.values()].reduce((sum, list) => sum + list.length, 0);
@@ -141,12 +142,7 @@ describe("tbgw run", () => {
     async () => {
       await using platform = await startPlatform();
       await using broker = await Mosquitto.start();
-      await using gateway = await GatewayProcess.create({
-        platformPort: platform.port,
-        brokerPort: broker.port,
-      });
-      gateway.start();
-      await subscribed(gateway);
+      await using gateway = await runBetween(broker, platform);
       let kills = 0;
       await publishAll(broker.port, async (count) => {
         if (count % (MESSAGES / 5) === MESSAGES / 10) {
@@ -169,12 +165,7 @@ describe("tbgw run", () => {
     async () => {
       await using platform = await startPlatform();
       await using broker = await Mosquitto.start();
-      await using gateway = await GatewayProcess.create({
-        platformPort: platform.port,
-        brokerPort: broker.port,
-      });
-      gateway.start();
-      await subscribed(gateway);
+      await using _gateway = await runBetween(broker, platform);
       const outageMs = Number(process.env["TBGW_OUTAGE_MS"] ?? 5000);
       await publishAll(broker.port, async (count) => {
         if (count === MESSAGES / 2) {
@@ -197,12 +188,7 @@ describe("tbgw run", () => {
     async () => {
       await using platform = await startPlatform();
       await using broker = await Mosquitto.start();
-      await using gateway = await GatewayProcess.create({
-        platformPort: platform.port,
-        brokerPort: broker.port,
-      });
-      gateway.start();
-      await subscribed(gateway);
+      await using gateway = await runBetween(broker, platform);
       let stopMs = 0;
       let code = -1;
       await publishAll(broker.port, async (count) => {
