@@ -7,6 +7,7 @@ import { type EventStore, START, type StoredRecord } from "../../src/storage/eve
 import { openEventStore } from "../../src/storage/open.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { memoryLog } from "../support/memory-log.ts";
+import { runs } from "../support/property-runs.ts";
 import { batchOf, records, settings } from "../unit/storage/batches.ts";
 
 const ALL = { records: 1_000_000, bytes: 1e9 };
@@ -34,7 +35,7 @@ test.each(["sqlite", "memory"] as const)(
           openEventStore(settings({ kind }), { clock, log: memoryLog().log, dataDir });
         await runAgainstModel(kind === "sqlite", open, list, clock);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   },
 );

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Json } from "../../src/sdk/model.ts";
 import { RunningBle } from "../support/ble-connector.ts";
+import { runs } from "../support/property-runs.ts";
 import { advertisingReport, ScriptedController } from "../support/scripted-controller.ts";
 import { until } from "../support/until.ts";
 
@@ -82,7 +83,7 @@ test(
         await until(`mark ${wanted}`, () => running.values("Any", "company").includes(wanted));
         expect(host.lines.filter(({ level }) => level === "error")).toEqual([]);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
     const { host } = running;
     // 9 bytes are more than a marker has: "text" is an error of each mark at least.

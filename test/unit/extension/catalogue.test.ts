@@ -9,6 +9,7 @@ import { ExtensionUses } from "../../../src/extension/uses.ts";
 import { ConfigError, errorText } from "../../../src/sdk/errors.ts";
 import { connectorText, uplinkText, writeExtensions } from "../../support/extension-files.ts";
 import { memoryLog } from "../../support/memory-log.ts";
+import { runs } from "../../support/property-runs.ts";
 import { temporaryDir } from "../../support/temporary-dir.ts";
 
 function scene(files: Readonly<Record<string, string>>, allowInsecure = false) {
@@ -245,7 +246,7 @@ describe("ExtensionCatalogue", () => {
           }
         },
       ),
-      { numRuns: 25 },
+      { numRuns: runs(25) },
     );
   });
 

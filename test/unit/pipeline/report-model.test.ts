@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { DueHeap } from "../../../src/pipeline/due-heap.ts";
 import type { ReportStrategy } from "../../../src/sdk/model.ts";
+import { runs } from "../../support/property-runs.ts";
 import { ReportRig } from "../../support/report-rig.ts";
 
 const strategy: fc.Arbitrary<ReportStrategy> = fc.record({
@@ -87,7 +88,7 @@ test("whatever comes: no sample is stored twice, none changes, each is accounted
         expect(rig.clock.waiting).toBe(0);
       },
     ),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });
 

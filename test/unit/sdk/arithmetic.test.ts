@@ -5,6 +5,7 @@ import { encodeJson } from "#sdk/encode";
 import { DataError } from "#sdk/errors";
 import { readJson } from "#sdk/json-reader";
 import type { Json } from "#sdk/model";
+import { runs } from "../../support/property-runs.ts";
 
 const BODY = readJson(
   '{"a":"2","b":3,"temp":22.5,"hum":58,"ok":true,"none":null,"name":"Pump","big":9007199254740993,"neg":-7,"hex":"1F",' +
@@ -221,7 +222,7 @@ describe("compileArithmetic()", () => {
           expect(error).toBeInstanceOf(DataError);
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     );
   });
 });

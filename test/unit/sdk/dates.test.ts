@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type DateOptions, normaliseTs, parseDate } from "#sdk/dates";
 import { type EpochMs, epochMs, Float, type Json } from "#sdk/model";
+import { runs } from "../../support/property-runs.ts";
 
 const NOW = epochMs(new Date(2025, 5, 15, 12, 34, 56, 789).getTime());
 
@@ -121,7 +122,7 @@ describe("parseDate()", () => {
         const result = parseDate(value, { dayFirst, yearFirst }, NOW);
         expect(result === undefined || Number.isSafeInteger(result)).toBe(true);
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     );
   });
 });

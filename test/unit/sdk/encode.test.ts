@@ -10,6 +10,7 @@ import {
 } from "#sdk/encode";
 import { DataError } from "#sdk/errors";
 import { Float, type Json, type Values } from "#sdk/model";
+import { runs } from "../../support/property-runs.ts";
 
 /** What plain JavaScript of an extension may hand over although its type forbids it. */
 const untyped = (values: Record<string, unknown>): Values => values as Values;
@@ -237,7 +238,7 @@ describe("whatever the value", () => {
           }
         }
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 

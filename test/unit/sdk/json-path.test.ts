@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { DataError } from "#sdk/errors";
 import { compileJsonPath, memberOf } from "#sdk/json-path";
 import type { Json } from "#sdk/model";
+import { runs } from "../../support/property-runs.ts";
 
 const MESSAGE: Json = {
   temp: 22.5,
@@ -138,7 +139,7 @@ describe("compileJsonPath()", () => {
           expect(error).toBeInstanceOf(DataError);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 

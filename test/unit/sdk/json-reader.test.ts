@@ -4,6 +4,7 @@ import { encodeJson } from "#sdk/encode";
 import { DataError } from "#sdk/errors";
 import { decodePayload, readJson } from "#sdk/json-reader";
 import { Float, type Json } from "#sdk/model";
+import { runs } from "../../support/property-runs.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -148,7 +149,7 @@ describe("readJson()", () => {
         const marked = `[1.5,${text}]`;
         expect(accepts(() => readJson(marked))).toBe(accepts(() => JSON.parse(marked)));
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     );
   });
 

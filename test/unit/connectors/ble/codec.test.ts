@@ -9,6 +9,7 @@ import {
 import { encodeJson } from "../../../../src/sdk/encode.ts";
 import { DataError } from "../../../../src/sdk/errors.ts";
 import type { Json } from "../../../../src/sdk/model.ts";
+import { runs } from "../../../support/property-runs.ts";
 
 const BYTES = Uint8Array.of(0x08, 0x3c, 0x08, 0x00);
 const PAYLOAD = Uint8Array.of(0x01, 0x0a, 0xff, 0x38);
@@ -142,6 +143,6 @@ test("any bytes give a value or a DataError, whatever the item", () => {
         }
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
 });

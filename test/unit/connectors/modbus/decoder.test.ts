@@ -6,6 +6,7 @@ import { encodeWrite } from "../../../../connectors/modbus/encoder.ts";
 import { encodeJson } from "../../../../src/sdk/encode.ts";
 import { DataError } from "../../../../src/sdk/errors.ts";
 import { Float, type Json } from "../../../../src/sdk/model.ts";
+import { runs } from "../../../support/property-runs.ts";
 
 const BB: Orders = { byteOrder: "BIG", wordOrder: "BIG" };
 const BL: Orders = { byteOrder: "BIG", wordOrder: "LITTLE" };
@@ -296,7 +297,7 @@ describe("write and read again", () => {
             );
           },
         ),
-        { numRuns: 300 },
+        { numRuns: runs(300) },
       );
     });
   }

@@ -12,6 +12,7 @@ import type { Json } from "../../../../src/sdk/model.ts";
 import { TestHost } from "../../../support/connector-host.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
 import { readMqttConfig } from "../../../support/mqtt-connector.ts";
+import { runs } from "../../../support/property-runs.ts";
 
 const stock = readFileSync(
   resolve(import.meta.dir, "../../../cases/mqtt/stock-configuration/config.json"),
@@ -64,7 +65,7 @@ describe("any bytes on any topic", () => {
         expect(records > 0 || rejected() > before).toBe(true);
         expect(send(GOOD.topic, GOOD.payload, false)).toBe(1);
       }),
-      { numRuns: 5000 },
+      { numRuns: runs(5000) },
     );
   });
 });
@@ -95,7 +96,7 @@ describe("any call of the platform", () => {
           callTimeoutMs(plan, request);
         }
       }),
-      { numRuns: 5000 },
+      { numRuns: runs(5000) },
     );
   });
 });

@@ -5,6 +5,7 @@ import { Publisher } from "../../../../connectors/mqtt/publisher.ts";
 import { RejectedError, TransientError } from "../../../../src/sdk/errors.ts";
 import { TestHost } from "../../../support/connector-host.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
+import { runs } from "../../../support/property-runs.ts";
 
 const message = (slot: string, payload: string): AttributeMessage => ({
   slot,
@@ -143,7 +144,7 @@ describe("Publisher", () => {
           await run;
         },
       ),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     );
   });
 });

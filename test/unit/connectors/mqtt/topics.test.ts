@@ -7,6 +7,7 @@ import {
   splitShare,
   TopicRouter,
 } from "../../../../connectors/mqtt/topics.ts";
+import { runs } from "../../../support/property-runs.ts";
 
 /** MQTT 5 §4.7 word by word, level by level. */
 function matches(filter: string, topic: string): boolean {
@@ -87,7 +88,7 @@ describe("TopicRouter", () => {
           pairs += list.length * names.length;
         },
       ),
-      { numRuns: 10_000 },
+      { numRuns: runs(10_000) },
     );
     expect(pairs).toBeGreaterThan(100_000);
   });
