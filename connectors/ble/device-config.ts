@@ -32,6 +32,7 @@ export const device = v.looseObject({
   }),
   extension: optional(v.string(), {
     doc: "Name of a converter extension that takes the bytes of every item instead.",
+    converter: { kind: "uplink" },
   }),
   pollPeriod: field(whole(1, MAX_MS), 5000, {
     doc: "Time from one start of reading to the next; advertisements that say the same go up this often.",

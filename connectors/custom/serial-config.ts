@@ -95,9 +95,11 @@ export const serialDevice = v.looseObject({
   }),
   converter: field(nonEmpty, "SerialUplinkConverter", {
     doc: "Converter of what the device says; `uplink_converter` is the same.",
+    converter: { kind: "uplink" },
   }),
   downlink_converter: field(nonEmpty, "SerialDownlinkConverter", {
     doc: "Converter of what is sent to the device.",
+    converter: { kind: "downlink" },
   }),
   telemetry: field(entries(uplinkItem), [], { doc: "Time series; `timeseries` is the same." }),
   attributes: field(entries(uplinkItem), [], { doc: "Client-side attributes." }),

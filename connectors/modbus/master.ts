@@ -14,7 +14,7 @@ import { lineDifferences, lineKey, lineName, lineOf } from "./line.ts";
 import { PollGroup } from "./poller.ts";
 import { readAdvice } from "./problems.ts";
 import { ReadPlan } from "./read-plan.ts";
-import type { SlaveConfig } from "./slave-config.ts";
+import { OWN_CONVERTERS, type SlaveConfig } from "./slave-config.ts";
 import { Unit } from "./unit.ts";
 import type { PolledDevice } from "./uplink.ts";
 import type { TalkSettings } from "./waits.ts";
@@ -173,7 +173,7 @@ export class Master {
   async #uplinkOf(slave: SlaveConfig): Promise<UplinkConverter<ModbusRead> | undefined> {
     const { host } = this.#options;
     const name = slave.uplink_converter;
-    if (name === undefined || isBuiltIn(name)) {
+    if (name === undefined || OWN_CONVERTERS.test(name)) {
       return undefined;
     }
     return await host.converters.uplink<ModbusRead>(name, slave).catch((error: unknown) => {
@@ -185,7 +185,7 @@ export class Master {
   async #downlinkOf(slave: SlaveConfig): Promise<DownlinkConverter | undefined> {
     const { host } = this.#options;
     const name = slave.downlink_converter;
-    if (name === undefined || isBuiltIn(name)) {
+    if (name === undefined || OWN_CONVERTERS.test(name)) {
       return undefined;
     }
     return await host.converters.downlink(name, slave).catch((error: unknown) => {
@@ -331,11 +331,6 @@ function keysOf(item: ReadItemConfig, unitId: number): readonly string[] {
 function indexOrAdd(devices: PolledDevice[], device: PolledDevice): number {
   const index = devices.indexOf(device);
   return index === -1 ? devices.push(device) - 1 : index;
-}
-
-/** Names of the Python gateway's own converters. */
-function isBuiltIn(name: string): boolean {
-  return /^(BytesModbus(Up|Down)linkConverter|)$/i.test(name);
 }
 
 function sayUnusable(host: ConnectorHost, slave: SlaveConfig, error: unknown): void {

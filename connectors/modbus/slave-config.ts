@@ -29,6 +29,9 @@ const readOptimization = v.pipe(
   ),
 );
 
+/** Names of the Python gateway's own converters: they stand for what this connector does by itself. */
+export const OWN_CONVERTERS = /^(BytesModbus(Up|Down)linkConverter|)$/i;
+
 const period = wholeNumber(1, 2_147_483_647);
 const ignored = (doc: string) => optional(v.unknown(), { doc, ignored: true });
 
@@ -102,9 +105,13 @@ export const slave = v.pipe(
     rpc: field(entries(rpcItem), [], { doc: "Methods of the device." }),
     tls: optional(clientSecurity, { doc: "TLS; its presence switches it on." }),
     security: optional(clientSecurity, { doc: "Another name of `tls`." }),
-    uplink_converter: optional(v.string(), { doc: "An extension that converts what is read." }),
+    uplink_converter: optional(v.string(), {
+      doc: "An extension that converts what is read.",
+      converter: { kind: "uplink", own: OWN_CONVERTERS },
+    }),
     downlink_converter: optional(v.string(), {
       doc: "An extension that converts what is written.",
+      converter: { kind: "downlink", own: OWN_CONVERTERS },
     }),
     retryOnEmpty: ignored("Without effect."),
     retryOnInvalid: ignored("Without effect."),

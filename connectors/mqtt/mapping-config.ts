@@ -273,6 +273,7 @@ const customConverter = v.looseObject({
   type: required(v.literal("custom"), { doc: "The payload is converted by an extension." }),
   extension: required(v.pipe(v.string(), v.nonEmpty("must not be empty")), {
     doc: "Name of the extension.",
+    converter: { kind: "uplink" },
   }),
   extensionConfig: optional(v.unknown(), { doc: "Configuration of the extension." }),
   sharedGlobal: field(v.boolean(), false, {

@@ -30,6 +30,7 @@ const downlinkConverter = optional(
     type: field(v.literal("custom"), "custom", { doc: "The payload is made by an extension." }),
     extension: required(v.pipe(v.string(), v.nonEmpty("must not be empty")), {
       doc: "Name of the extension.",
+      converter: { kind: "downlink" },
     }),
     extensionConfig: optional(v.unknown(), { doc: "Configuration of the extension." }),
   }),

@@ -4,6 +4,9 @@ import { reportStrategy } from "#sdk/report-strategy";
 import { nodeProblem, templateProblem } from "./problems.ts";
 import { serverConfig } from "./server-config.ts";
 
+/** Name of the Python gateway's own converter: it stands for what this connector does by itself. */
+export const OWN_CONVERTERS = /^(OpcUaUplinkConverter|)$/i;
+
 /** A text that is not empty. */
 const text = v.pipe(v.string(), v.nonEmpty("must not be empty"));
 
@@ -115,7 +118,10 @@ const mapping = v.looseObject({
   }),
   deviceNodeSource: ignoredSource,
   deviceInfo: required(deviceInfo, { doc: "Name and profile of the device." }),
-  converter: optional(v.string(), { doc: "Name of a converter of your own." }),
+  converter: optional(v.string(), {
+    doc: "Name of a converter of your own.",
+    converter: { kind: "uplink", own: OWN_CONVERTERS },
+  }),
   reportStrategy: optional(reportStrategy, { doc: "When values of the device go up." }),
   attributes: field(entries(attributePoint), [], { doc: "Nodes that become client attributes." }),
   timeseries: field(entries(timeseriesPoint), [], { doc: "Nodes that become time series." }),

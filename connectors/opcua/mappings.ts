@@ -1,7 +1,13 @@
 import { formatPath } from "#sdk/config";
 import type { ReportStrategy } from "#sdk/model";
 import { toReportStrategy } from "#sdk/report-strategy";
-import type { AttributePoint, MappingConfig, MethodConfig, TimeseriesPoint } from "./config.ts";
+import {
+  type AttributePoint,
+  type MappingConfig,
+  type MethodConfig,
+  OWN_CONVERTERS,
+  type TimeseriesPoint,
+} from "./config.ts";
 import {
   type NodeExpression,
   parseNodeExpression,
@@ -84,7 +90,7 @@ function compileMapping(config: MappingConfig, path: readonly (string | number)[
     })),
     methods: config.rpc_methods,
     strategy: toReportStrategy(config.reportStrategy),
-    converter: isBuiltIn(config.converter) ? undefined : config.converter,
+    converter: OWN_CONVERTERS.test(config.converter ?? "") ? undefined : config.converter,
     config,
   };
 }
@@ -97,9 +103,4 @@ function sourceOf({ value, type }: AttributePoint | TimeseriesPoint): Point["sou
   return type === "constant" && !value.includes("${") && !looksLikeNodeId(value)
     ? { constant: value }
     : { node: parseNodeExpression(value) };
-}
-
-/** Names of the Python gateway's own converters. */
-function isBuiltIn(name: string | undefined): boolean {
-  return name === undefined || /^(OpcUaUplinkConverter|)$/i.test(name);
 }

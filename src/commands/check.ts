@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import { defineCommand } from "citty";
 import type { LoadedConnector, ReadyConnector } from "../config/connectors.ts";
+import { compareIssues } from "../config/issue.ts";
 import { type LoadedConfiguration, type LoadOptions, loadConfiguration } from "../config/load.ts";
 import { connectorTypes } from "../connector/registry.ts";
 import { openExtensions } from "../extension/open.ts";
@@ -9,6 +10,7 @@ import type { Explanation } from "../sdk/connector.ts";
 import { encodeJson } from "../sdk/encode.ts";
 import { errorText } from "../sdk/errors.ts";
 import { createLogger, type Logger } from "../sdk/logger.ts";
+import { type CheckedExtensions, extensionIssues } from "./check-converters.ts";
 import { extensionArgs, extensionFlags, UsageError } from "./flags.ts";
 import { print } from "./print.ts";
 
@@ -31,9 +33,14 @@ export interface CheckResult {
   readonly exitCode: 0 | 3;
 }
 
+/** What is checked. */
+export interface CheckOptions extends LoadOptions {
+  readonly extensions?: CheckedExtensions | undefined;
+}
+
 /** Loads a configuration as `tbgw run` would, and says everything that is wrong with it. Connects to nothing. */
-export async function check(options: LoadOptions, flags: CheckFlags): Promise<CheckResult> {
-  const loaded = await loadConfiguration(options);
+export async function check(options: CheckOptions, flags: CheckFlags): Promise<CheckResult> {
+  const loaded = await loadAll(options);
   const explained = flags.explain ? loaded.connectors.flatMap(explainConnector) : undefined;
   const broken = (explained ?? []).filter(({ problem }) => problem !== undefined).length;
   const errors = countOf(loaded, "error") + broken;
@@ -42,6 +49,12 @@ export async function check(options: LoadOptions, flags: CheckFlags): Promise<Ch
   const failed = loaded.fatal || (isBad && flags.startable !== true);
   const report: Report = { loaded, explained, errors, warnings, cwd: options.cwd };
   return { text: flags.json ? asJson(report) : asLines(report), exitCode: failed ? 3 : 0 };
+}
+
+async function loadAll(options: CheckOptions): Promise<LoadedConfiguration> {
+  const loaded = await loadConfiguration(options);
+  const more = await extensionIssues(loaded.connectors, options.extensions);
+  return { ...loaded, issues: [...loaded.issues, ...more].sort(compareIssues) };
 }
 
 interface Report {

@@ -4,11 +4,11 @@ import { ConfigError, DataError, errorText, RpcError } from "#sdk/errors";
 import { decodePayload } from "#sdk/json-reader";
 import type { Logger } from "#sdk/logger";
 import { type DeviceData, epochMs } from "#sdk/model";
-import { nearest } from "#sdk/nearest";
 import { recordProblem } from "#sdk/record-shape";
 import type { StandardSchema } from "#sdk/standard-schema";
 import type { DefinitionOf } from "../extension/definitions.ts";
 import type { ConverterLookups } from "../extension/uses.ts";
+import { absentConverterText } from "./converter-names.ts";
 import type { ConverterWatch } from "./converter-watch.ts";
 import {
   type DownlinkDefinition,
@@ -78,7 +78,8 @@ async function findDefinition<K extends "uplink" | "downlink">(
   }
   if (load === undefined) {
     const known = [...Object.keys(builtins), ...(extensions?.known(kind) ?? [])];
-    throw notFound(connector, { kind, name, known });
+    const message = absentConverterText({ kind, type: connector.type, name }, known);
+    throw new ConfigError(connector.name, [{ path: "converter", message }]);
   }
   return (await load()).default;
 }
@@ -308,18 +309,4 @@ function sampleOf(raw: unknown): string {
   const bytes =
     payload instanceof Uint8Array ? payload : Buffer.from(JSON.stringify(raw) ?? String(raw));
   return Buffer.from(bytes.subarray(0, SAMPLE_BYTES)).toString("base64");
-}
-
-function notFound(
-  connector: ConverterContext["connector"],
-  wanted: { readonly kind: string; readonly name: string; readonly known: readonly string[] },
-): ConfigError {
-  const near = nearest(wanted.name, wanted.known);
-  const hint = near === undefined ? "" : `; did you mean "${near}"?`;
-  return new ConfigError(connector.name, [
-    {
-      path: "converter",
-      message: `there is no ${wanted.kind} converter named "${wanted.name}" for connectors of type ${connector.type}${hint}`,
-    },
-  ]);
 }

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { basename } from "node:path";
 import { type Clock, systemClock } from "#sdk/clock";
 import { ConfigError, type ConfigIssue, errorText } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
@@ -13,7 +13,7 @@ import {
   pythonFileOf,
 } from "./folder.ts";
 import { type Loaded, Loader } from "./load.ts";
-import { insecurity } from "./source-files.ts";
+import { folderInsecurity } from "./source-files.ts";
 
 /** What a catalogue is made from. */
 export interface CatalogueOptions {
@@ -116,12 +116,12 @@ export class ExtensionCatalogue {
     return undefined;
   }
 
-  /** The methods of the gateway that extensions define, each name once. What cannot be used is in the log. */
-  async methods(): Promise<readonly Found<"rpc">[]> {
+  /** The methods of the gateway that extensions define, each name once. What cannot be used is in the log, and goes into `problems`. */
+  async methods(problems: ConfigIssue[] = []): Promise<readonly Found<"rpc">[]> {
     const methods = new Map<string, Found<"rpc">>();
     for (const folder of this.#foldersOf("rpc")) {
       const here: Found<"rpc">[] = [];
-      for (const loaded of await this.#loadAll(this.#candidates(folder, []), [])) {
+      for (const loaded of await this.#loadAll(this.#candidates(folder, problems), problems)) {
         here.push(...matching(loaded, "rpc"));
       }
       for (const found of here) {
@@ -129,6 +129,8 @@ export class ExtensionCatalogue {
         const same = here.filter(({ definition }) => definition.name === name);
         if (same.length > 1) {
           const files = same.map(({ file }) => file);
+          const message = `the method "${name}" is defined twice, in ${files.join(" and ")}: remove one`;
+          problems.push({ path: found.file, message });
           this.#sayOnce(`twice ${name} ${files.join()}`, () =>
             this.#log.error("A method of the gateway is defined twice and cannot be used", {
               name,
@@ -261,7 +263,7 @@ export class ExtensionCatalogue {
   }
 
   #candidates(folder: string, problems: ConfigIssue[]): readonly Candidate[] {
-    let problem = this.#allowInsecure ? undefined : firstOf([dirname(folder), folder], insecurity);
+    let problem = this.#allowInsecure ? undefined : folderInsecurity(folder);
     try {
       const candidates = candidatesIn(folder);
       if (problem === undefined || candidates.length === 0) {

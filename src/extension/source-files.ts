@@ -60,6 +60,11 @@ export function insecurity(path: string): string | undefined {
     : undefined;
 }
 
+/** The same of a folder `<root>/<type>` of extensions: whoever may write to it or its root may put a file there. */
+export function folderInsecurity(folder: string): string | undefined {
+  return insecurity(dirname(folder)) ?? insecurity(folder);
+}
+
 function readScript(
   path: string,
   allowInsecure: boolean,

@@ -18,6 +18,8 @@ export interface FieldInfo {
   readonly examples?: readonly Json[];
   /** Accepted so that existing files load, without any effect. */
   readonly ignored?: boolean;
+  /** The text names a converter, which `tbgw check` then looks for; `own`: names that stand for the connector's own conversion. */
+  readonly converter?: { readonly kind: "uplink" | "downlink"; readonly own?: RegExp };
 }
 
 type Schema = v.GenericSchema<unknown, unknown>;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { check } from "../../../src/commands/check.ts";
-import { type LoadOptions, loadConfiguration } from "../../../src/config/load.ts";
+import { type CheckOptions, check } from "../../../src/commands/check.ts";
+import { loadConfiguration } from "../../../src/config/load.ts";
 import { testConnectors } from "../../support/config-connectors.ts";
 
 // A case is a folder: `config/` as a user has it, `env.json` with environment variables, `expected.json` with what must come
@@ -30,7 +30,7 @@ describe.each(cases)("case %s", (name) => {
   const folder = join(import.meta.dir, name);
   const configDir = join(folder, "config");
 
-  async function prepare(): Promise<{ options: LoadOptions; expected: Expected }> {
+  async function prepare(): Promise<{ options: CheckOptions; expected: Expected }> {
     // The files of a case are ours and have these shapes; a wrong one fails the comparison.
     const expected = (await json(join(folder, "expected.json"))) as Expected;
     const env = ((await json(join(folder, "env.json"))) ?? {}) as Record<string, string>;
