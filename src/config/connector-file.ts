@@ -42,13 +42,15 @@ export interface ConnectorFileOptions extends ReferenceSources {
   /** Ids of the connectors before this one: a copied file must not make two of one. */
   readonly takenIds: ReadonlySet<string>;
   readonly overlay?: Overlay | undefined;
+  /** The definition is an extension's: one that needs no settings may have a file without any. */
+  readonly isExtension: boolean;
 }
 
 /** Reads, upgrades and checks the file of one connector. Never throws and never writes. */
 export function loadConnectorFile(options: ConnectorFileOptions): ConnectorFile {
   const { entry } = options;
   const file = resolve(options.configDir, entry.configuration);
-  const content = readContent(file, options.overlay);
+  const content = readContent(file, options);
   if (content.value === undefined) {
     return unusable(options, content.issues, undefined);
   }
@@ -67,21 +69,23 @@ interface Content {
 
 type JsonRecord = { readonly [key: string]: Json };
 
-function readContent(file: string, overlay: Overlay | undefined): Content {
+type Reading = Pick<ConnectorFileOptions, "overlay" | "isExtension">;
+
+function readContent(file: string, reading: Reading): Content {
   if (/\.json$/i.test(file) || isYaml(file)) {
-    return readStructured(file, overlay);
+    return readStructured(file, reading);
   }
-  const { text, issue } = readText(file, overlay);
+  const { text, issue } = readText(file, reading.overlay);
   const trimmed = text?.trim() ?? "";
   if (trimmed === "") {
     return { value: undefined, document: undefined, issues: [issue ?? emptyFile(file)] };
   }
   return trimmed.startsWith("{")
-    ? readStructured(file, overlay)
+    ? readStructured(file, reading)
     : { value: text, document: undefined, issues: [] };
 }
 
-function readStructured(file: string, overlay: Overlay | undefined): Content {
+function readStructured(file: string, { overlay, isExtension }: Reading): Content {
   const { document, issues } = readDocument(file, overlay);
   const value = document?.value;
   if (document === undefined || value === undefined) {
@@ -91,7 +95,7 @@ function readStructured(file: string, overlay: Overlay | undefined): Content {
     const message = "the file must hold one object";
     return { value: undefined, document, issues: [...issues, fileIssue(file, message)] };
   }
-  return holdsSettings(value)
+  return isExtension || holdsSettings(value)
     ? { value, document, issues }
     : { value: undefined, document, issues: [...issues, emptyFile(file)] };
 }

@@ -184,6 +184,7 @@ async function loadEntry(
     entry,
     definition,
     takenIds,
+    isExtension: extension !== undefined,
   });
   const facts = { ...factsOf(entry, loading), ...content };
   return {

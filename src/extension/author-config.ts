@@ -46,6 +46,7 @@ function checkConnectorFile(
     entry: { name, type, configuration: file, startTimeoutMs: START_MS },
     definition,
     takenIds: new Set(),
+    isExtension: true,
     configDir: dirname(file),
     env,
   });

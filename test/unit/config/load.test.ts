@@ -6,6 +6,7 @@ import { connectorId } from "../../../src/config/connector-id.ts";
 import type { ConnectorExtensions } from "../../../src/config/connectors.ts";
 import { type LoadOptions, loadConfiguration } from "../../../src/config/load.ts";
 import { ExtensionCatalogue } from "../../../src/extension/catalogue.ts";
+import { required } from "../../../src/sdk/config.ts";
 import { type ConnectorSpec, defineConnector } from "../../../src/sdk/connector.ts";
 import type { StandardSchema } from "../../../src/sdk/standard-schema.ts";
 import { testConnectors } from "../../support/config-connectors.ts";
@@ -138,6 +139,31 @@ describe("loadConfiguration", () => {
     using files = new ConfigFiles({ "tb_gateway.json": main([entry]), "m.json": { old: true } });
     const { connectors } = await load(files, { extensions });
     expect(connectors[0]).toMatchObject({ reportStrategy: { type: "ON_CHANGE" } });
+  });
+
+  test.each([
+    ["{}", "ready"],
+    ['{"logLevel": "DEBUG", "id": "x"}', "ready"],
+    ["", "invalid"],
+    [" \n", "invalid"],
+    ["{", "invalid"],
+    ["[]", "invalid"],
+  ])("a connector of an extension needs no settings: %j is %s", async (text, state) => {
+    const entry = { type: "meter", name: "M", configuration: "m.json" };
+    using files = new ConfigFiles({ "tb_gateway.json": main([entry]), "m.json": text });
+    const { connectors } = await load(files, { extensions: provided(extension(undefined)) });
+    expect(connectors.map((one): string => one.state)).toEqual([state]);
+  });
+
+  test("a connector of an extension whose schema asks for something says what its empty file lacks", async () => {
+    const entry = { type: "meter", name: "M", configuration: "m.json" };
+    using files = new ConfigFiles({ "tb_gateway.json": main([entry]), "m.json": {} });
+    const schema = v.looseObject({ port: required(v.string(), { doc: "Port." }) });
+    const { connectors, issues } = await load(files, {
+      extensions: provided(extension(undefined, { schema })),
+    });
+    expect(connectors.map((one) => one.state)).toEqual(["invalid"]);
+    expect(issues.map(({ message }) => message)).toEqual(['"port" is missing']);
   });
 
   test("an extension takes the type nothing else has, by class, by no name, or as the only one", async () => {
