@@ -7,6 +7,8 @@ export type AuthorTask = InspectTask | CheckTask | TestTask;
 export interface InspectTask {
   readonly kind: "inspect";
   readonly file: string;
+  /** `--allow-insecure-extensions`: also what everybody may write to. */
+  readonly allowInsecure: boolean;
 }
 /** Says in words what a file defines, and whether a configuration fits. */
 export interface CheckTask {
@@ -14,6 +16,8 @@ export interface CheckTask {
   readonly file: string;
   readonly name: string | undefined;
   readonly config: string | undefined;
+  /** As of `InspectTask`. */
+  readonly allowInsecure: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 /** Runs a converter or a method once, a connector for a while, or the tests of a file. */

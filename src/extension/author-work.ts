@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { importsOf, provideModules, resolveImport } from "#platform/module-cache";
 import { systemClock } from "#sdk/clock";
 import { createLogger } from "#sdk/logger";
@@ -8,6 +8,7 @@ import type { Definition } from "./definitions.ts";
 import { typeOf } from "./definitions.ts";
 import { provideHostModules } from "./host-modules.ts";
 import { type Loaded, Loader } from "./load.ts";
+import { folderInsecurity } from "./source-files.ts";
 
 /** Where a task says what it finds. */
 export interface AuthorOutput {
@@ -15,6 +16,8 @@ export interface AuthorOutput {
   /** Ends what runs until somebody ends it. */
   readonly signal: AbortSignal;
 }
+
+type Place = Pick<AuthorTask, "file" | "allowInsecure">;
 
 /** What extensions may import by these names without a package. */
 const PROVIDED = ["tbgw/sdk", "tbgw/testing", "valibot"];
@@ -28,7 +31,7 @@ const KIND_WORDS = {
 /** Does what an author asks for. Gives the exit code. @throws what is no fault of the file */
 export async function doTask(task: AuthorTask, output: AuthorOutput): Promise<AuthorCode> {
   if (task.kind === "inspect") {
-    const { sha256, definitions, problem } = await load(task.file);
+    const { sha256, definitions, problem } = await load(task);
     const found = definitions.map((one) => ({
       kind: one.kind,
       type: typeOf(one),
@@ -39,7 +42,7 @@ export async function doTask(task: AuthorTask, output: AuthorOutput): Promise<Au
   }
   await provideTesting();
   if (task.kind === "test" && /\.test\.(ts|mts|js|mjs)$/.test(task.file)) {
-    return await runTestFile(task.file, output);
+    return await runTestFile(task, output);
   }
   const chosen = await choose(task, output);
   if (typeof chosen === "number") {
@@ -51,7 +54,7 @@ export async function doTask(task: AuthorTask, output: AuthorOutput): Promise<Au
   }
   const test = task.file.replace(/\.(ts|mts|js|mjs)$/, ".test.$1");
   if (task.config === undefined && task.input === undefined && existsSync(test)) {
-    return await runTestFile(test, output);
+    return await runTestFile({ ...task, file: test }, output);
   }
   const { tryOut } = await import("./author-try.ts");
   return await tryOut(chosen, task, output);
@@ -59,9 +62,10 @@ export async function doTask(task: AuthorTask, output: AuthorOutput): Promise<Au
 
 /** The definition that is meant, after saying what the file defines; the exit code when there is none. */
 async function choose(
-  { file, name, kind }: Exclude<AuthorTask, { kind: "inspect" }>,
+  task: Exclude<AuthorTask, { kind: "inspect" }>,
   output: AuthorOutput,
 ): Promise<Definition | AuthorCode> {
+  const { file, name, kind } = task;
   const problem = (text: string): AuthorCode => {
     output.send({ kind: "problem", text: `${file}: ${text}` });
     return 1;
@@ -78,9 +82,10 @@ async function choose(
       `it imports ${list}, which the program does not have: bundle it into the file, or put it into a node_modules folder beside it`,
     );
   }
-  const loaded = await load(file);
-  if (loaded.problem !== undefined) {
-    return problem(loaded.problem);
+  const loaded = await load(task);
+  const refused = loaded.problem ?? openPlace(task, loaded.definitions);
+  if (refused !== undefined) {
+    return problem(refused);
   }
   const [first, ...others] = loaded.definitions.filter(
     (one) => name === undefined || one.name === name,
@@ -127,7 +132,8 @@ function missingImports(file: string): readonly string[] {
   );
 }
 
-async function load(file: string): Promise<Loaded> {
+/** The file as a gateway would load it, or what it refuses. */
+async function load({ file, allowInsecure }: Place): Promise<Loaded> {
   provideHostModules();
   const log = createLogger({
     source: "extension",
@@ -135,18 +141,28 @@ async function load(file: string): Promise<Loaded> {
     clock: systemClock,
     sink: () => undefined,
   });
-  // The file is the author's own: whoever may write to it is looked at when a gateway loads it.
-  return await new Loader({ clock: systemClock, log, allowInsecure: true }).load(file);
+  return await new Loader({ clock: systemClock, log, allowInsecure }).load(file);
+}
+
+/** A file where a gateway would find it is refused when the gateway would refuse the folder. */
+function openPlace(
+  { file, allowInsecure }: Place,
+  definitions: readonly Definition[],
+): string | undefined {
+  const folder = dirname(file);
+  const name = basename(folder).toLowerCase();
+  const isPlaced = name === "shared" || definitions.some((one) => typeOf(one) === name);
+  return isPlaced && !allowInsecure ? folderInsecurity(folder) : undefined;
 }
 
 async function provideTesting(): Promise<void> {
   provideModules({ "tbgw/testing": { ...(await import("./testing.ts")) } });
 }
 
-async function runTestFile(file: string, output: AuthorOutput): Promise<AuthorCode> {
-  const { problem } = await load(file);
+async function runTestFile(place: Place, output: AuthorOutput): Promise<AuthorCode> {
+  const { problem } = await load(place);
   if (problem !== undefined) {
-    output.send({ kind: "problem", text: `${file}: ${problem}` });
+    output.send({ kind: "problem", text: `${place.file}: ${problem}` });
     return 1;
   }
   const { runTests } = await import("./test-run.ts");

@@ -1,6 +1,6 @@
 // `tbgw extension` on files as an author has them, each in a thread of its own.
 import { beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { inspectAll, listText } from "../../src/commands/extension/list.ts";
@@ -12,7 +12,13 @@ import { skeletonFiles } from "../../src/extension/skeleton.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
 import { temporaryDir } from "../support/temporary-dir.ts";
 
-const CHECK = { kind: "check", name: undefined, config: undefined, env: {} } as const;
+const CHECK = {
+  kind: "check",
+  name: undefined,
+  config: undefined,
+  allowInsecure: false,
+  env: {},
+} as const;
 const TEST = {
   ...CHECK,
   kind: "test",
@@ -49,8 +55,9 @@ function skeletons(dir: string): void {
 
 function put(dir: string, path: string, text: string): string {
   const file = join(dir, path);
-  mkdirSync(dirname(file), { recursive: true });
+  mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
   writeFileSync(file, text);
+  chmodSync(file, 0o644); // Whatever the umask: what everybody may write to is refused.
   return file;
 }
 
@@ -203,6 +210,57 @@ describe("tbgw extension check", () => {
     expect(done.problems.join()).toContain(
       "nothing was heard of it for 1.5 s; is there an endless loop",
     );
+  });
+});
+
+describe("what everybody may write to", () => {
+  const open = (path: string): string =>
+    `everybody may write to ${path}, so it is not loaded: "chmod o-w ${path}", or force it with --allow-insecure-extensions`;
+
+  test("is refused by check and test with the words of run, unless it is forced", async () => {
+    using dir = temporaryDir();
+    skeletons(dir.path);
+    const file = join(dir.path, "mqtt/tank-uplink.ts");
+    const input = join(dir.path, "mqtt/tank-uplink.hex");
+    const config = join(dir.path, "mqtt/tank-uplink.json");
+    const folder = join(dir.path, "mqtt");
+    for (const [place, mode, modeBefore] of [
+      [file, 0o666, 0o644],
+      [folder, 0o777, 0o755],
+    ] as const) {
+      chmodSync(place, mode);
+      const refused = { code: 1, out: [], problems: [`${file}: ${open(place)}`] };
+      expect(await check(file)).toEqual(refused);
+      expect(await tryOut(file, { config, input, topic: "tank/T-7" })).toEqual(refused);
+      const forced = { allowInsecure: true };
+      expect(await check(file, forced)).toMatchObject({ code: 0, problems: [] });
+      const more = { ...forced, config, input, topic: "tank/T-7" };
+      expect(await tryOut(file, more)).toMatchObject({ code: 0, problems: [] });
+      chmodSync(place, modeBefore);
+    }
+  });
+
+  test("is not even run by list, also when only the root is open", async () => {
+    using dir = temporaryDir();
+    const marker = join(dir.path, "ran");
+    const text = `require("node:fs").writeFileSync(${JSON.stringify(marker)}, "");`;
+    const file = put(dir.path, "mqtt/loud.ts", text);
+    chmodSync(dir.path, 0o777);
+    const [refused] = await inspectAll([dir.path], false);
+    expect(refused).toMatchObject({ file, problem: open(dir.path) });
+    expect(existsSync(marker)).toBe(false);
+    await inspectAll([dir.path], true);
+    expect(existsSync(marker)).toBe(true);
+  });
+
+  test("is refused by check in the folder of its type, when a gateway would refuse the root", async () => {
+    using dir = temporaryDir();
+    skeletons(dir.path);
+    const file = join(dir.path, "mqtt/tank-uplink.ts");
+    const elsewhere = put(dir.path, "mine/tank.ts", readFileSync(file, "utf8"));
+    chmodSync(dir.path, 0o777);
+    expect(await check(file)).toMatchObject({ code: 1, problems: [`${file}: ${open(dir.path)}`] });
+    expect(await check(elsewhere)).toMatchObject({ code: 0, problems: [] });
   });
 });
 

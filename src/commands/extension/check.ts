@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { defineCommand } from "citty";
 import type { CheckTask } from "../../extension/author-port.ts";
-import { UsageError } from "../flags.ts";
+import { extensionArgs, UsageError } from "../flags.ts";
 import { runTask } from "./task.ts";
 
 /** What `check` and `test` have in common. */
@@ -17,6 +17,7 @@ export const COMMON_ARGS = {
     valueHint: "NAME",
     description: "Which one, when the file defines several",
   },
+  "allow-insecure-extensions": extensionArgs["allow-insecure-extensions"],
 } as const;
 
 /** `tbgw extension check` */
@@ -36,6 +37,7 @@ export function commonOf(args: {
   readonly file: string;
   readonly config?: string | undefined;
   readonly name?: string | undefined;
+  readonly "allow-insecure-extensions"?: boolean | undefined;
 }): Omit<CheckTask, "kind"> {
   if (args._.length > 1) {
     throw new UsageError(`There is one FILE, not "${args._.join(" ")}"`);
@@ -45,6 +47,7 @@ export function commonOf(args: {
     file: resolve(args.file),
     config: config === undefined ? undefined : resolve(config),
     name,
+    allowInsecure: args["allow-insecure-extensions"] === true,
     env: { ...process.env },
   };
 }

@@ -1,12 +1,12 @@
 import { readdirSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { defineCommand } from "citty";
 import { findConfig } from "../../config/directories.ts";
 import type { Inspected } from "../../extension/author-port.ts";
 import { runAuthorTask } from "../../extension/author-runner.ts";
 import { candidatesIn, foldersOf } from "../../extension/folder.ts";
 import { extensionRoots } from "../../extension/roots.ts";
-import { insecurity } from "../../extension/source-files.ts";
+import { folderInsecurity } from "../../extension/source-files.ts";
 import { systemClock } from "../../sdk/clock.ts";
 import { ConfigError } from "../../sdk/errors.ts";
 import { StopSignal } from "../../service/signals.ts";
@@ -59,11 +59,16 @@ export async function inspectAll(
   using stop = new StopSignal();
   const listed: ListedFile[] = [];
   for (const folder of roots.flatMap(foldersOf)) {
+    const open = allowInsecure ? undefined : folderInsecurity(folder);
     for (const { file } of candidatesIn(folder)) {
+      if (open !== undefined) {
+        listed.push({ file, sha256: "", definitions: [], problem: open });
+        continue;
+      }
       let found: Inspected | undefined;
       let said = "";
       await runAuthorTask(
-        { kind: "inspect", file },
+        { kind: "inspect", file, allowInsecure },
         {
           clock: systemClock,
           signal: stop.signal,
@@ -76,10 +81,8 @@ export async function inspectAll(
           },
         },
       );
-      const places = allowInsecure ? [] : [file, dirname(file), dirname(folder)];
-      const open = places.map(insecurity).find((one) => one !== undefined);
       const state: Inspected = found ?? { sha256: "", definitions: [], problem: said };
-      listed.push({ file, ...state, problem: open ?? misplaced(state, folder) ?? state.problem });
+      listed.push({ file, ...state, problem: misplaced(state, folder) ?? state.problem });
     }
   }
   return [...listed, ...roots.flatMap(foldersOf).flatMap(pythonFilesIn)];

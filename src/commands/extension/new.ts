@@ -132,9 +132,10 @@ export async function writeNew(
 }
 
 async function writeOne(file: NewFile, path: string): Promise<"written" | "same" | "differs"> {
-  await mkdir(dirname(path), { recursive: true });
+  // Whatever the umask: what everybody may write to would be refused.
+  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   try {
-    await writeFile(path, file.text, { flag: "wx" });
+    await writeFile(path, file.text, { flag: "wx", mode: 0o644 });
     return "written";
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST" && file.shared)) {
