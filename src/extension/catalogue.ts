@@ -42,6 +42,8 @@ export interface LoadedFile {
   readonly file: string;
   /** Empty when the file could not be read. */
   readonly sha256: string;
+  /** As in `Found`. */
+  readonly version: string;
   readonly definitions: readonly {
     readonly kind: Kind;
     readonly type: string;
@@ -147,9 +149,10 @@ export class ExtensionCatalogue {
 
   /** Every file that was imported or could not be, in its latest version. */
   loaded(): readonly LoadedFile[] {
-    return this.#loader.files.map(({ file, sha256, problem, definitions }) => ({
+    return this.#loader.files.map(({ file, sha256, version, problem, definitions }) => ({
       file,
       sha256,
+      version,
       problem,
       definitions: definitions.map((definition) => ({
         kind: definition.kind,

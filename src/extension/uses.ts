@@ -25,7 +25,8 @@ export interface Lookup<K extends Kind = Kind> extends FindOptions {
   readonly name: string;
 }
 
-interface Use {
+/** A search of a connector. */
+export interface Use {
   readonly lookup: Lookup;
   readonly end: End;
 }
@@ -72,6 +73,11 @@ export class ExtensionUses {
     const uses = this.#uses.get(connectorId) ?? new Map<string, Use>();
     this.#uses.set(connectorId, uses);
     uses.set(`${lookup.kind} ${lookup.type} ${lookup.name}`, { lookup, end });
+  }
+
+  /** What a connector has looked for, and how each search ended. */
+  usesOf(connectorId: string): readonly Use[] {
+    return [...(this.#uses.get(connectorId)?.values() ?? [])];
   }
 
   /** A connector starts afresh, or is gone. */

@@ -6,6 +6,7 @@ import type { Json, Values } from "#sdk/model";
 import type { ExtensionCatalogue } from "../extension/catalogue.ts";
 import type { RpcDefinition } from "../extension/definitions.ts";
 import { ExtensionUses } from "../extension/uses.ts";
+import type { ExtensionSources } from "./extension-status.ts";
 import { DONE } from "./rpc-answers.ts";
 import type { GatewayMethod, GatewayMethods } from "./rpc-methods.ts";
 
@@ -59,6 +60,11 @@ export class ExtensionServices implements Disposable {
     } catch (error) {
       log.error("The methods of extensions cannot be loaded", { error });
     }
+  }
+
+  /** What `tbgw extension list` asks for. */
+  get sources(): ExtensionSources {
+    return { catalogue: this.#catalogue, uses: this.uses };
   }
 
   [Symbol.dispose](): void {

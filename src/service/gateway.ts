@@ -279,6 +279,7 @@ export class Gateway implements AsyncDisposable {
       reports: () => this.#pipeline.reportCounters,
       devices: this.#devices,
       connectors: () => this.#connectors.supervisors,
+      extensions: this.#extensions,
       unusable: () => this.#setup.unusable ?? [],
     });
   }

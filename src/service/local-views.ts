@@ -2,6 +2,7 @@ import type { Clock } from "#sdk/clock";
 import { DataError, TransientError } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
 import { WebServer, type WebSettings } from "../web/server.ts";
+import type { ExtensionsReport } from "./extension-status.ts";
 import type { StatusReader } from "./status.ts";
 import type { ConnectorReport, StatusReport } from "./status-protocol.ts";
 import { StatusSocket } from "./status-socket.ts";
@@ -75,7 +76,7 @@ export class LocalViews implements AsyncDisposable {
 async function answerTo(
   request: unknown,
   reader: StatusReader,
-): Promise<StatusReport | ConnectorReport> {
+): Promise<StatusReport | ConnectorReport | ExtensionsReport> {
   const { get, devices, name } = fieldsOf(request);
   if (get === "status") {
     const status = await reader.read(ANSWER_MS);
@@ -91,7 +92,12 @@ async function answerTo(
     }
     return { ...found, configuration: reader.configuration(found.id) };
   }
-  throw new DataError('A request is {"get":"status"} or {"get":"connector","name":"…"}');
+  if (get === "extensions") {
+    return reader.extensions() ?? { pid: process.pid, roots: [], files: [], connectors: [] };
+  }
+  throw new DataError(
+    'A request is {"get":"status"}, {"get":"connector","name":"…"} or {"get":"extensions"}',
+  );
 }
 
 function fieldsOf(request: unknown): Readonly<Record<string, unknown>> {

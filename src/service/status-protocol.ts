@@ -10,7 +10,9 @@ export const MAX_REQUEST_BYTES = 16_384;
 export type StatusRequest =
   /** `devices`: how many of them are listed, at most. */
   | { readonly get: "status"; readonly devices: number }
-  | { readonly get: "connector"; readonly name: string };
+  | { readonly get: "connector"; readonly name: string }
+  /** Answered with an `ExtensionsReport`. */
+  | { readonly get: "extensions" };
 
 /** Everything that `tbgw status` shows. */
 export interface StatusReport extends GatewayStatus {

@@ -2,6 +2,7 @@ import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
 import { redact } from "../config/redact.ts";
 import type { LinkStatus } from "../connector/host.ts";
+import { connectorTypes } from "../connector/registry.ts";
 import type { ConnectorSetup, ConnectorState } from "../connector/supervisor.ts";
 import type { DeliveryReport } from "../delivery/port.ts";
 import type { ReportCounters } from "../pipeline/reports.ts";
@@ -9,6 +10,11 @@ import type { StorageSettings, StoreStats } from "../storage/event-store.ts";
 import { VERSION } from "../version.ts";
 import type { DeviceCondition } from "./device-health.ts";
 import type { Device } from "./devices.ts";
+import {
+  type ExtensionSources,
+  type ExtensionsReport,
+  extensionsReport,
+} from "./extension-status.ts";
 import type { LogStatus } from "./log-services.ts";
 import type { Counters } from "./metrics.ts";
 import type { Observation } from "./observation.ts";
@@ -102,6 +108,8 @@ export interface StatusSources {
   };
   /** In the order of the configuration. */
   readonly connectors: () => readonly RunningConnectorStatus[];
+  /** `undefined`: there are none. */
+  readonly extensions: { readonly sources: ExtensionSources } | undefined;
   /** Entries of the configuration that nothing could be started for. */
   readonly unusable: () => readonly UnusableConnectorStatus[];
 }
@@ -165,6 +173,18 @@ export class StatusReader {
       ...running.map((connector) => this.#connector(connector)),
       ...rest.map((entry): ConnectorStatus => ({ ...NOTHING, ...entry })),
     ]);
+  }
+
+  /** What runs of extensions; `undefined` when this gateway has none. */
+  extensions(): ExtensionsReport | undefined {
+    const { connectors, extensions } = this.#sources;
+    const running = new Map(connectors().map(({ setup }) => [setup.id, setup]));
+    const known = this.connectors().map((status) => ({
+      ...status,
+      extension: running.get(status.id)?.extension,
+      isBuiltin: Object.hasOwn(connectorTypes, status.type),
+    }));
+    return extensions && this.#shown(extensionsReport(extensions.sources, known));
   }
 
   /** The configuration of a running connector, its secrets hidden; `undefined` when it does not run. */

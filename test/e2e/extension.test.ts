@@ -151,6 +151,40 @@ test(
     expect(gateway.platform.device("T-7")?.profile).toBe("Tank");
     expect(gateway.process.output).toContain("Python extensions are not supported; port");
     expect(gateway.process.output).toContain("did you mean");
+    const data = join(gateway.process.dir, "data");
+    const roots = ["--extensions", one ?? "", "--extensions", two ?? ""];
+    const list = (...args: readonly string[]) =>
+      gateway.command("extension", "list", "--data", data, ...roots, ...args);
+    writeExtensions(two ?? "", { "opcua/nobody.ts": uplinkText("Nobody", { type: "opcua" }) });
+    const shown = JSON.parse((await list("--json")).out);
+    const listed = (name: string, running: string) =>
+      expect.objectContaining({ file: join(two ?? "", name), running });
+    expect(shown.files).toContainEqual(listed("mqtt/vendored.ts", "running"));
+    expect(shown.files).toContainEqual(listed("opcua/nobody.ts", "not-loaded"));
+    const converter = (name: string, more: object) =>
+      expect.objectContaining({ kind: "uplink", name, ...more });
+    expect(shown.gateway.connectors).toEqual([
+      expect.objectContaining({
+        name: "Broker",
+        type: "mqtt",
+        state: "running",
+        restarts: 0,
+        converterErrors: 0,
+        converters: [
+          converter("TankLevelConverter", {
+            file: expect.stringContaining("/two/mqtt/tank-level"),
+          }),
+          converter("Vendored", { version: expect.stringMatching(/^[0-9a-f]{64}$/) }),
+          converter("TankLevelConvertor", { problem: "no extension defines it" }),
+          converter("OldConverter", { problem: expect.stringContaining("Python extensions") }),
+        ],
+      }),
+    ]);
+    const text = await list();
+    expect(text.out).toMatch(/\nrunning +[0-9a-f]{12} +\S+\/two\/mqtt\/vendored\.ts\n/);
+    expect(text.out).toMatch(/\nBroker +mqtt +running +0 +0 +the program/);
+    expect(await gateway.process.stop()).toBe(0);
+    expect((await list()).out).toContain(`No gateway runs with the data directory ${data}`);
   },
   TIMEOUT_MS,
 );

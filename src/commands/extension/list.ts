@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { defineCommand } from "citty";
-import { findConfig } from "../../config/directories.ts";
+import { findConfig, findDataDir } from "../../config/directories.ts";
 import type { Inspected } from "../../extension/author-port.ts";
 import { runAuthorTask } from "../../extension/author-runner.ts";
 import { candidatesIn, foldersOf } from "../../extension/folder.ts";
@@ -12,16 +12,24 @@ import { ConfigError } from "../../sdk/errors.ts";
 import { StopSignal } from "../../service/signals.ts";
 import { extensionArgs, extensionFlags, UsageError } from "../flags.ts";
 import { print } from "../print.ts";
+import { askRunning, type Running, runningFiles, runningText } from "./running.ts";
+import { tableText } from "./table.ts";
 
 /** `tbgw extension list` */
 export const listCommand = defineCommand({
   meta: {
     name: "list",
-    description: "List the extensions of this machine; exit code 1 when one cannot be used",
+    description:
+      "List the extensions of this machine, and what a running gateway has of them; exit code 1 when one cannot be used",
   },
   args: {
     ...extensionArgs,
     config: { type: "string", valueHint: "DIR", description: "Directory with tb_gateway.json" },
+    data: {
+      type: "string",
+      valueHint: "DIR",
+      description: "Data directory of the gateway to ask (default: the one that run would use)",
+    },
     json: { type: "boolean", description: "Print one JSON object" },
   },
   run: async ({ args, rawArgs }) => {
@@ -37,14 +45,37 @@ export const listCommand = defineCommand({
       executable: process.execPath,
     });
     const files = await inspectAll(roots, allowInsecure);
+    const dataDir = findDataDir({ dataDir: args.data, env: process.env, cwd: process.cwd() });
+    const running = await askRunning(dataDir);
     await print(
       args.json === true
-        ? `${JSON.stringify({ roots, files }, undefined, 2)}\n`
-        : listText(roots, files),
+        ? listJson(roots, files, running)
+        : `${listText(roots, files)}\n${runningText(files, running)}`,
     );
-    return files.some(({ problem }) => problem !== undefined) ? 1 : 0;
+    const isBad = [...files, ...(running.report?.files ?? [])].some(
+      ({ problem }) => problem !== undefined,
+    );
+    return isBad ? 1 : 0;
   },
 });
+
+function listJson(
+  roots: readonly string[],
+  files: readonly ListedFile[],
+  { report, problem }: Running,
+): string {
+  const states = new Map(
+    (report === undefined ? [] : runningFiles(files, report)).map(({ file, state }) => [
+      file,
+      state,
+    ]),
+  );
+  // Null in place of what is not known, so that a script finds each key.
+  const gateway = report ?? null;
+  const listed = files.map((one) => ({ ...one, running: states.get(one.file) ?? null }));
+  const all = { roots, files: listed, gateway, gatewayProblem: problem };
+  return `${JSON.stringify(all, undefined, 2)}\n`;
+}
 
 /** A file and what is known of it. */
 export interface ListedFile extends Inspected {
@@ -125,22 +156,11 @@ export function listText(roots: readonly string[], files: readonly ListedFile[])
       hash,
       file,
     ]);
-    return problem === undefined ? lines : [...lines, ["", problem]];
+    return problem === undefined ? lines : [...lines, problem];
   });
-  if (rows.length === 0) {
-    return `There are no extensions in\n${roots.map((root) => `  ${root}\n`).join("")}`;
-  }
-  const all = [["KIND", "NAME", "TYPE", "STATE", "SHA-256", "FILE"], ...rows];
-  const widths = [0, 1, 2, 3, 4].map((column) =>
-    Math.max(...all.filter((row) => row.length > 2).map((row) => row[column]?.length ?? 0)),
-  );
-  return all
-    .map((row) =>
-      row.length === 2
-        ? `  ${row[1]}\n`
-        : `${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}\n`,
-    )
-    .join("");
+  return rows.length === 0
+    ? `There are no extensions in\n${roots.map((root) => `  ${root}\n`).join("")}`
+    : tableText(["KIND", "NAME", "TYPE", "STATE", "SHA-256", "FILE"], rows);
 }
 
 /** Without a configuration the folder beside it is left out. @throws ConfigError when the one that was named is not there */
