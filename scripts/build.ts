@@ -2,10 +2,11 @@
 // `--out FILE` elsewhere, `--target NAME` one of the five Linux targets, `--all` a release: all of them, also compressed, with
 // checksums, the list of parts and the installer. The same commit gives the same bytes, on any day and in any folder.
 import { copyFile, mkdir, readFile, stat, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { brotliCompressSync, constants } from "node:zlib";
+import { join } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { embeddedAuthorFiles } from "./author-files.ts";
+import { BUNDLE } from "./bundle-options.ts";
+import { pack, packLibraries } from "./packed-libraries.ts";
 import { finishRelease } from "./release/finish.ts";
 import { bundledPackages, cycloneDx, licensesText } from "./release/third-party.ts";
 
@@ -43,64 +44,13 @@ function buildDayMs(): number {
 
 const BUILD_MS = buildDayMs();
 
-/**
- * Folders whose library is packed: most gateways need nothing of it. Their `library.ts` imports their `library-entry.ts`, which names
- * what is used of the library.
- */
-const PACKED = ["connectors/ble", "connectors/opcua", "src/demo"];
-
-/** What a packed library is imported by. */
-const libraryName = (folder: string): string => `tbgw-${basename(folder)}-library`;
-
-/** Packages that libraries try to load and do without. */
-const OPTIONAL = ["proper-lockfile"];
-
-/** Identifiers stay: class names are part of what some libraries do at run time. */
-const MINIFY = { whitespace: true, syntax: true, identifiers: false };
-
-const DEFINE = {
-  "process.env.NODE_ENV": '"production"',
-  // The libraries take the streams of the run time, which are loaded anyway.
-  "process.env.READABLE_STREAM": '"disable"',
-};
-
-/** Bundles a library into one script; it is embedded as a packed file: for OPC UA 0.5 MB instead of 3 MB, or 11 MB as bytecode. */
-async function bundleLibrary(folder: string, directory: string): Promise<string> {
-  const naming = `${basename(folder)}-library.js`;
-  const result = await Bun.build({
-    entrypoints: [join(root, folder, "library-entry.ts")],
-    target: "bun",
-    format: "esm",
-    minify: MINIFY,
-    define: DEFINE,
-    external: OPTIONAL,
-    outdir: directory,
-    naming,
-  });
-  if (!result.success) {
-    throw new AggregateError(result.logs, `Cannot bundle the library of ${folder}`);
-  }
-  return await pack(join(directory, naming));
-}
-
-/** Compresses a file beside itself. */
-async function pack(path: string): Promise<string> {
-  const params = { [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS };
-  await writeFile(`${path}.br`, brotliCompressSync(await readFile(path), { params }));
-  return `${path}.br`;
-}
-
 /** Looks at what the program is made of: writes its licences, packed, and the list of its parts. */
 async function collectParts(directory: string): Promise<{ licenses: string; parts: string }> {
   const { metafile } = await Bun.build({
+    ...BUNDLE,
     entrypoints: ENTRY_POINTS.map((path) => join(root, path)),
     root,
-    target: "bun",
-    format: "esm",
     splitting: true,
-    minify: MINIFY,
-    define: DEFINE,
-    external: OPTIONAL,
     metafile: true,
   });
   if (metafile === undefined) {
@@ -136,49 +86,20 @@ function embeddedLicenses(path: string): Bun.BunPlugin {
   };
 }
 
-/** Replaces the module that imports a library by one that unpacks and loads the embedded script. */
-function embedded(folder: string, library: string): Bun.BunPlugin {
-  return {
-    name: `embedded-${basename(folder)}-library`,
-    setup: (builder) => {
-      builder.onLoad({ filter: new RegExp(`/${folder}/library\\.ts$`) }, () => ({
-        loader: "ts",
-        contents: [
-          `import path from ${JSON.stringify(library)} with { type: "file" };`,
-          'import { brotliDecompressSync } from "node:zlib";',
-          "export async function loadLibrary() {",
-          "  const contents = brotliDecompressSync(await Bun.file(path).bytes()).toString();",
-          '  const module = () => ({ contents, loader: "js" });',
-          `  const name = ${JSON.stringify(libraryName(folder))};`,
-          "  Bun.plugin({ name, setup: (builder) => void builder.module(name, module) });",
-          "  return await import(name);",
-          "}",
-        ].join("\n"),
-      }));
-    },
-  };
-}
-
 async function build(outfile: string, target: Bun.Build.CompileTarget | undefined): Promise<void> {
   const result = await Bun.build({
+    ...BUNDLE,
     entrypoints: ENTRY_POINTS.map((path) => join(root, path)),
     root,
-    target: "bun",
-    format: "esm",
     bytecode: true,
     // Of each module its top level only; functions are compiled when they are first called. All of them: 6 MB more, for 25 ms of the start.
     bytecodeDepth: 0,
     // Both threads share what they have in common, and what a command does not need is not loaded.
     splitting: true,
-    minify: MINIFY,
-    plugins: [
-      ...[...libraries].map(([folder, library]) => embedded(folder, library)),
-      embeddedLicenses(licenses),
-      authorFiles,
-    ],
+    plugins: [...BUNDLE.plugins, ...libraries.plugins, embeddedLicenses(licenses), authorFiles],
     sourcemap: "none",
-    define: { ...DEFINE, TBGW_BUILD_MS: String(BUILD_MS) },
-    external: [...OPTIONAL, ...PACKED.map(libraryName)],
+    define: { ...BUNDLE.define, TBGW_BUILD_MS: String(BUILD_MS) },
+    external: [...BUNDLE.external, ...libraries.external],
     compile: {
       outfile,
       ...(target === undefined ? {} : { target }),
@@ -199,10 +120,7 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
 }
 
 await mkdir(join(dist, "build"), { recursive: true });
-const libraries = new Map<string, string>();
-for (const folder of PACKED) {
-  libraries.set(folder, await bundleLibrary(folder, join(dist, "build")));
-}
+const libraries = await packLibraries(join(dist, "build"), []);
 const authorFiles = await embeddedAuthorFiles(join(dist, "build"));
 const { licenses, parts } = await collectParts(join(dist, "build"));
 const args = process.argv.slice(2);

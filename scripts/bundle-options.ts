@@ -1,0 +1,48 @@
+// What every bundle of the program has in common: how it is minified, and what it does without.
+
+/** Packages that libraries try to load and do without. */
+export const OPTIONAL = ["proper-lockfile"];
+
+/** What a package that is never reached says, should it be reached all the same. */
+const absent = (name: string): string =>
+  `throw new Error("${name} is not part of this program: see scripts/bundle-options.ts");`;
+
+/**
+ * Packages that libraries import at the top and use in functions that are never called here, by what is put in their place. They are
+ * 0.7 MB of scripts.
+ */
+const REPLACED: Readonly<Record<string, string>> = {
+  // The run time has the same streams, and has loaded them anyway.
+  "readable-stream": 'module.exports = require("node:stream");',
+  // OpenSSH's formats of keys; ours are PEM and DER, which the run time reads.
+  sshpk: `const absent = () => { ${absent("sshpk")} };
+    export default { parseKey: absent, parsePrivateKey: absent };`,
+  // Announcing a server to the network: the demo's is for this machine alone.
+  "sterfive-bonjour-service": `export class Bonjour { constructor() { ${absent("sterfive-bonjour-service")} } }`,
+  // Watching folders of certificates: connectors read theirs when they connect.
+  chokidar: `export default { watch() { ${absent("chokidar")} } };`,
+};
+
+const replaced: Bun.BunPlugin = {
+  name: "replaced-packages",
+  setup: (builder) => {
+    for (const [name, contents] of Object.entries(REPLACED)) {
+      const filter = new RegExp(`/node_modules/${name}/.*\\.[cm]?js$`);
+      builder.onLoad({ filter }, () => ({ contents, loader: "js" }));
+    }
+  },
+};
+
+/** Of every bundle; a bundle with plugins of its own lists these first. */
+export const BUNDLE = {
+  target: "bun",
+  format: "esm",
+  // Identifiers stay: class names are part of what some libraries do at run time.
+  minify: { whitespace: true, syntax: true, identifiers: false },
+  define: { "process.env.NODE_ENV": '"production"' },
+  external: OPTIONAL,
+  plugins: [replaced],
+} as const satisfies Omit<Bun.BuildConfig, "entrypoints" | "external" | "plugins"> & {
+  readonly external: string[];
+  readonly plugins: Bun.BunPlugin[];
+};
