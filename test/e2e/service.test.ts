@@ -1,20 +1,13 @@
 // The compiled gateway under real service managers, in a machine of its own.
 import { describe, expect, test } from "bun:test";
-import { cp, readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
-import { GatewayProcess } from "../support/gateway-process.ts";
 import { type Ended, ServiceSandbox } from "../support/service-sandbox.ts";
 import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 120_000;
-
-/** A configuration in `/etc/tbgw` of the sandbox; nothing listens where it points. */
-async function configure(sandbox: ServiceSandbox, platformPort = 9): Promise<void> {
-  await using files = await GatewayProcess.create({ platformPort, brokerPort: 9 });
-  await cp(join(files.dir, "config"), join(sandbox.dir, "etc/tbgw"), { recursive: true });
-}
 
 /** Lines of an installation that say something was changed. */
 function changes({ out }: Ended): readonly string[] {
@@ -26,7 +19,7 @@ describe("tbgw service", () => {
     "under OpenRC: starts as its own user, comes back after a kill, reloads, stops, goes without a trace",
     async () => {
       await using sandbox = await ServiceSandbox.open();
-      await configure(sandbox);
+      await sandbox.configure();
       const installed = await sandbox.run("tbgw service install --openrc");
       expect(installed).toMatchObject({ code: 0 });
       expect(installed.out).toContain("wrote      /etc/init.d/tbgw");
@@ -65,7 +58,7 @@ describe("tbgw service", () => {
     "under OpenRC: a configuration that cannot be used is said at the start",
     async () => {
       await using sandbox = await ServiceSandbox.open();
-      await configure(sandbox);
+      await sandbox.configure();
       await sandbox.run("tbgw service install --openrc --no-start");
       await writeFile(join(sandbox.dir, "etc/tbgw/tb_gateway.json"), "{ broken");
       const started = await sandbox.run("rc-service tbgw start");
@@ -79,18 +72,13 @@ describe("tbgw service", () => {
     "under OpenRC: two capabilities for Bluetooth, the group of the port for a serial line, nothing else",
     async () => {
       await using sandbox = await ServiceSandbox.open();
-      await configure(sandbox);
-      const main = join(sandbox.dir, "etc/tbgw/tb_gateway.json");
-      const config = JSON.parse(await readFile(main, "utf8"));
-      config.connectors.push(
-        { type: "ble", name: "Radio", configuration: "ble.json" },
-        { type: "modbus", name: "Line", configuration: "modbus.json" },
-      );
-      await writeFile(main, JSON.stringify(config));
-      const folder = join(sandbox.dir, "etc/tbgw");
-      await writeFile(join(folder, "ble.json"), JSON.stringify({ devices: [] }));
       const slave = { type: "serial", port: "/dev/ttyUSB7", unitId: 1, deviceName: "Meter" };
-      await writeFile(join(folder, "modbus.json"), JSON.stringify({ master: { slaves: [slave] } }));
+      await sandbox.configure({
+        connectors: [
+          { type: "ble", config: { devices: [] } },
+          { type: "modbus", config: { master: { slaves: [slave] } } },
+        ],
+      });
       const installed = await sandbox.run("tbgw service install --openrc");
       expect(installed).toMatchObject({ code: 0 });
       const pid = await sandbox.nextGateway();
@@ -108,7 +96,7 @@ describe("tbgw service", () => {
     "under cron: once and only once, again after a kill, whatever lies about of an earlier life",
     async () => {
       await using sandbox = await ServiceSandbox.open();
-      await configure(sandbox);
+      await sandbox.configure();
       await sandbox.run("tbgw service install --cron --no-start");
       // As after a power cut: the files of a lock that nobody holds, and the number of a process that is somebody else.
       await sandbox.run("touch /var/lib/tbgw/service.lock; echo 1 >/var/lib/tbgw/service.pid");
@@ -148,7 +136,7 @@ describe("tbgw service", () => {
       await using platform = await ThingsBoardDouble.listen({ clock: systemClock });
       platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "GATEWAY_TOKEN" });
       await using sandbox = await ServiceSandbox.open();
-      await configure(sandbox, platform.port);
+      await sandbox.configure({ platformPort: platform.port });
       expect(await sandbox.run("tbgw service install --cron")).toMatchObject({ code: 0 });
       const connected = async (): Promise<boolean> =>
         (await sandbox.run("tbgw status --json")).out.includes('"state": "connected"');
@@ -174,16 +162,10 @@ describe("tbgw service", () => {
     "for systemd: a unit that systemd finds nothing wrong with, also with all that devices need",
     async () => {
       await using sandbox = await ServiceSandbox.open();
-      await configure(sandbox);
       const unit = "/etc/systemd/system/tbgw.service";
       for (const ble of [false, true]) {
-        if (ble) {
-          const main = join(sandbox.dir, "etc/tbgw/tb_gateway.json");
-          const config = JSON.parse(await readFile(main, "utf8"));
-          const entry = { type: "ble", name: "Radio", configuration: "ble.json" };
-          await writeFile(main, JSON.stringify({ ...config, connectors: [entry] }));
-          await writeFile(join(sandbox.dir, "etc/tbgw/ble.json"), JSON.stringify({ devices: [] }));
-        }
+        const radio = { type: "ble", config: { devices: [] } };
+        await sandbox.configure({ connectors: ble ? [radio] : [] });
         // Into the files of an image, which are put in place: nothing here is run by systemd.
         await sandbox.run(
           "mkdir -p /var/lib/image/etc; cp -a /etc/tbgw /etc/passwd /etc/group /var/lib/image/etc",
@@ -205,7 +187,7 @@ describe("tbgw service", () => {
     "is refused without root, with the command to type, and never twice at once",
     async () => {
       await using sandbox = await ServiceSandbox.open();
-      await configure(sandbox);
+      await sandbox.configure();
       const refused = await sandbox.run(
         "su -s /bin/sh nobody -c 'tbgw service install --systemd --config /etc/tbgw'",
       );

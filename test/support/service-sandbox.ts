@@ -1,7 +1,8 @@
-import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { copyFile, cp, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BINARY } from "./gateway-process.ts";
+import { BINARY, GatewayProcess } from "./gateway-process.ts";
+import { removeGroups, systemdScript } from "./systemd-machine.ts";
 import { until } from "./until.ts";
 
 /** Folders of the machine that the sandbox has for itself, by the place where it keeps them. */
@@ -18,10 +19,38 @@ const OWN = {
 const OPENRC_STATE =
   "starting started stopping inactive wasinactive failed hotplugged daemons options exclusive scheduled init.d tmp crashed";
 
+/** Those folders, by where they are outside. */
+function ownBy(dir: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(OWN).map(([name, place]) => [join(dir, name), place]));
+}
+
+/** A first process that does nothing but take in the orphans. */
+function plainScript(dir: string): string {
+  return [
+    "set -e",
+    "mount -t proc proc /proc",
+    `rm -f ${dir}/etc/cron.d/* ${dir}/etc/cron.hourly/*`,
+    "mount -t tmpfs tmpfs /run",
+    `mkdir -p /run/lock ${OPENRC_STATE.split(" ")
+      .map((name) => `/run/openrc/${name}`)
+      .join(" ")}`,
+    "touch /run/openrc/softlevel",
+    ...Object.entries(ownBy(dir)).map(([from, to]) => `mount --bind ${from} ${to}`),
+    "echo ready",
+    "while :; do sleep 1000 & wait $! || true; done",
+  ].join("\n");
+}
+
 /** What a command said and how it ended. */
 export interface Ended {
   readonly code: number;
   readonly out: string;
+}
+
+/** What the gateway of a sandbox is to do. */
+export interface ServiceFiles {
+  readonly platformPort?: number;
+  readonly connectors?: readonly { readonly type: string; readonly config: object }[];
 }
 
 /**
@@ -45,7 +74,8 @@ export class ServiceSandbox implements AsyncDisposable {
     this.#init = init;
   }
 
-  static async open(): Promise<ServiceSandbox> {
+  /** Without a manager: one where OpenRC and cron can be run. With "systemd" that is its first process. */
+  static async open(manager?: "systemd"): Promise<ServiceSandbox> {
     // Also a user who is not root must come through to the folders in it.
     const dir = await mkdtemp(join(tmpdir(), "tbgw-service-"));
     await Bun.spawn(["chmod", "755", dir]).exited;
@@ -54,27 +84,13 @@ export class ServiceSandbox implements AsyncDisposable {
     }
     await mkdir(join(dir, "spool/crontabs"));
     await copyFile(BINARY, join(dir, "bin/tbgw"));
-    const binds = Object.entries(OWN).map(
-      ([name, place]) => `mount --bind ${dir}/${name} ${place}`,
-    );
-    const script = [
-      "set -e",
-      `cp -a /etc/. ${dir}/etc`,
-      `rm -f ${dir}/etc/cron.d/* ${dir}/etc/cron.hourly/*`,
-      "mount -t tmpfs tmpfs /run",
-      `mkdir -p /run/lock ${OPENRC_STATE.split(" ")
-        .map((name) => `/run/openrc/${name}`)
-        .join(" ")}`,
-      "touch /run/openrc/softlevel",
-      ...binds,
-      "echo ready",
-      // As the first process it has to take in the orphans.
-      "while :; do sleep 1000 & wait $! || true; done",
-    ].join("\n");
-    const child = Bun.spawn(
-      ["unshare", "-m", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-c", script],
-      { stdin: "ignore", stdout: "pipe", stderr: "inherit" },
-    );
+    await Bun.spawn(["cp", "-a", "/etc/.", join(dir, "etc")]).exited;
+    const script = manager === "systemd" ? systemdScript(dir, ownBy(dir)) : plainScript(dir);
+    const child = Bun.spawn(["unshare", "-m", "-p", "-f", "--kill-child", "sh", "-c", script], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "inherit",
+    });
     let text = "";
     for await (const chunk of child.stdout) {
       text += new TextDecoder().decode(chunk);
@@ -87,7 +103,33 @@ export class ServiceSandbox implements AsyncDisposable {
     if (!(init > 1)) {
       throw new Error(`The sandbox has not started: ${text}`);
     }
-    return new ServiceSandbox(dir, child, init);
+    const sandbox = new ServiceSandbox(dir, child, init);
+    if (manager === "systemd") {
+      await until("systemd has started", async () => {
+        return (await sandbox.run("systemctl is-system-running")).code === 0;
+      });
+    }
+    return sandbox;
+  }
+
+  /** A configuration in `/etc/tbgw`: an MQTT connector, or these; nothing listens on port 9. */
+  async configure({ platformPort = 9, connectors = [] }: ServiceFiles = {}): Promise<void> {
+    await using files = await GatewayProcess.create({ platformPort, brokerPort: 9 });
+    const folder = join(this.dir, "etc/tbgw");
+    await cp(join(files.dir, "config"), folder, { recursive: true });
+    if (connectors.length > 0) {
+      const main = join(folder, "tb_gateway.json");
+      const entries = connectors.map(({ type }) => ({
+        type,
+        name: type,
+        configuration: `${type}.json`,
+      }));
+      const config = { ...(await Bun.file(main).json()), connectors: entries };
+      await Bun.write(main, JSON.stringify(config));
+    }
+    for (const { type, config } of connectors) {
+      await Bun.write(join(folder, `${type}.json`), JSON.stringify(config));
+    }
   }
 
   /** Runs a command inside; resolves when it has ended. A file takes what it says: a daemon it starts may keep that open. */
@@ -101,6 +143,9 @@ export class ServiceSandbox implements AsyncDisposable {
         String(this.#init),
         "-m",
         "-p",
+        "-C",
+        "-u",
+        "-i",
         "--",
         "sh",
         "-c",
@@ -146,6 +191,7 @@ export class ServiceSandbox implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#child.exited;
+    await removeGroups(this.dir);
     await rm(this.dir, { recursive: true, force: true });
   }
 }
