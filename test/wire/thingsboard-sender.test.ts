@@ -273,18 +273,17 @@ describe("a sender on a link that fails", () => {
   });
 
   test("sets aside as no-ack only the record that stays silent while others pass", async () => {
-    await using rig = await UplinkRig.open({ speed: 60 });
+    // A machine that stands still for 5 s of this clock loses the link, and what was found out about the record with it.
+    await using rig = await UplinkRig.open({ speed: 30 });
     rig.server.faults.publish({ action: "drop" }, { contains: "-77" });
     await rig.put(range(12).map((n) => telemetry(`D${n % 3}`, TS + n, n === 7 ? -77 : n)));
     await rig.until("the others are delivered", () => rig.store.stats().records <= 1, 20_000);
-    let n = 100;
-    while (rig.store.stats().records > 0 && n < 4000) {
-      n += 1;
+    for (let n = 100; rig.store.stats().records > 0; n += 1) {
       await rig.put([telemetry("Other", TS + n, n)]);
       await rig.until("it is delivered", () => rig.store.stats().records <= 1);
     }
-    expect(rig.store.stats().ledger.quarantined).toBe(1);
-  }, 30_000);
+    expect(rig.store.stats().ledger).toMatchObject({ quarantined: 1, dropped: {} });
+  }, 120_000);
 
   test("tears the socket down when the server answers neither PUBLISH nor PINGREQ", async () => {
     await using rig = await UplinkRig.open();
