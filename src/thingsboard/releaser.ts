@@ -77,7 +77,7 @@ export class Releaser {
   async #flush(): Promise<void> {
     const { store } = this.#host;
     const released = this.#released;
-    const quarantined = this.#quarantined;
+    let quarantined = this.#quarantined;
     this.#released = [];
     this.#quarantined = [];
     this.#working = released.length + quarantined.length;
@@ -86,10 +86,14 @@ export class Releaser {
         await store.release(released);
         released.length = 0;
       }
-      for (let next = quarantined[0]; next !== undefined; next = quarantined[0]) {
-        await store.quarantine(next.cursor, next.reason);
-        quarantined.shift();
-      }
+      const asked = quarantined;
+      quarantined = [];
+      // All in one commit: with one each, a device that is always refused would hold up every release.
+      const ends = await Promise.allSettled(
+        asked.map(({ cursor, reason }) => store.quarantine(cursor, reason)),
+      );
+      quarantined = asked.filter((_, index) => ends[index]?.status === "rejected");
+      throwFirst(ends);
     } finally {
       // What the store refused comes first the next time.
       this.#working = 0;
@@ -113,6 +117,14 @@ export class Releaser {
     } finally {
       this.#wake = undefined;
       signal.removeEventListener("abort", onAbort);
+    }
+  }
+}
+
+function throwFirst(ends: readonly PromiseSettledResult<void>[]): void {
+  for (const end of ends) {
+    if (end.status === "rejected") {
+      throw end.reason;
     }
   }
 }

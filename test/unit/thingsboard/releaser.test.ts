@@ -54,3 +54,38 @@ test("releases in groups, and asks a disk that refuses again, nothing forgotten"
   stop.abort(new Error("the test is over"));
   await running;
 });
+
+/** A store that commits 250 ms after the first call that waits. */
+function committing(clock: FakeClock, done: string[]): EventStore {
+  let commit: Promise<void> | undefined;
+  const written = async (text: string): Promise<void> => {
+    commit ??= clock.sleep(250, new AbortController().signal).then(() => {
+      commit = undefined;
+    });
+    await commit;
+    done.push(text);
+  };
+  return {
+    ...store(0, []),
+    release: (cursors) => written(`release ${cursors.join(" ")}`),
+    quarantine: (cursor, reason) => written(`quarantine ${cursor} ${reason}`),
+  };
+}
+
+test("records set aside share a commit, so that many of them delay no release", async () => {
+  const clock = new FakeClock();
+  const done: string[] = [];
+  const releaser = new Releaser({ store: committing(clock, done), clock, log: memoryLog().log });
+  const stop = new AbortController();
+  const running = Promise.allSettled([releaser.run(stop.signal)]);
+  for (let cursor = 1; cursor <= 100; cursor += 1) {
+    releaser.quarantine(at(cursor), "payload-invalid");
+  }
+  await clock.advance(100);
+  releaser.release(at(101));
+  await clock.advance(1000);
+  expect([done.length, done.at(-1)]).toEqual([101, "release 101"]);
+  expect(releaser.pending).toBe(0);
+  stop.abort(new Error("the test is over"));
+  await running;
+});
