@@ -1,10 +1,8 @@
 import type { Clock } from "#sdk/clock";
+import { BUILD_MS } from "../version.ts";
 
 /** How often age is looked at while something is held: the wall clock may jump. */
 const MAX_CHECK_MS = 3_600_000;
-
-/** 2024-01-01: an earlier time was told by a clock that nobody had set, and says nothing about age. */
-const PLAUSIBLE_MS = 1_704_067_200_000;
 
 /** Knows when held records are too old. One timer while something is held, none otherwise. */
 export class Expiry implements Disposable {
@@ -21,12 +19,15 @@ export class Expiry implements Disposable {
     this.#check = check;
   }
 
-  /** Whether what was stored at `time` (epoch ms) is too old; `undefined` never is. */
+  /**
+   * Whether what was stored at `time` (epoch ms) is too old; `undefined` never is. A time before the build of the program was told by
+   * a clock that nobody had set, and says nothing about age.
+   */
   isExpired(time: number | undefined): boolean {
     return (
       this.#ttlMs > 0 &&
       time !== undefined &&
-      time >= PLAUSIBLE_MS &&
+      time >= BUILD_MS &&
       time + this.#ttlMs < this.#clock.now()
     );
   }
@@ -41,7 +42,7 @@ export class Expiry implements Disposable {
       return; // Due for something older: it will look again.
     }
     const dueMs = Math.max(1, oldestTime + this.#ttlMs + 1 - this.#clock.now());
-    const isClear = oldestTime >= PLAUSIBLE_MS;
+    const isClear = oldestTime >= BUILD_MS;
     const delayMs = isClear ? Math.min(MAX_CHECK_MS, dueMs) : MAX_CHECK_MS;
     this.#timer = this.#clock.timer(delayMs, () => {
       this.#timer = undefined;
