@@ -239,7 +239,7 @@ function trimQuarantine(tables: SqliteTables, maxBytes: number): void {
 function keepLog(path: string, nowMs: number): string {
   const aside = freeName(path, nowMs);
   copyFileSync(`${path}-wal`, `${aside}-wal`);
-  forgetOldest(path);
+  forgetOldest(path, aside);
   return aside;
 }
 
@@ -251,7 +251,7 @@ function setAside(path: string, nowMs: number): string {
       renameSync(path + suffix, aside + suffix);
     }
   }
-  forgetOldest(path);
+  forgetOldest(path, aside);
   return aside;
 }
 
@@ -263,8 +263,11 @@ function freeName(path: string, nowMs: number): string {
   return name;
 }
 
-/** Files set aside must not fill the disk: the newest stay. */
-function forgetOldest(path: string): void {
+/**
+ * Files set aside must not fill the disk: the newest stay, among them `aside`, which has yet to be read. The clock that named it may
+ * be years behind the one that named the others.
+ */
+function forgetOldest(path: string, aside: string): void {
   const folder = dirname(path);
   const names = [
     ...new Set(
@@ -272,8 +275,8 @@ function forgetOldest(path: string): void {
         .filter((name) => name.startsWith(`${basename(path)}.corrupt-`))
         .map((name) => name.replace(/-(wal|shm)$/, "")),
     ),
-  ];
-  for (const name of names.sort().slice(0, -MAX_SET_ASIDE)) {
+  ].filter((name) => name !== basename(aside));
+  for (const name of names.sort().slice(0, 1 - MAX_SET_ASIDE)) {
     for (const suffix of ["", "-wal", "-shm"]) {
       rmSync(join(folder, name + suffix), { force: true });
     }
