@@ -87,8 +87,13 @@ export class Backlog {
     const unsendable: Unsendable[] = [];
     for (const record of records) {
       const device = this.device(record.device, record.deviceType);
-      if (!this.#wants(device, laneOf(record.kind), record.cursor)) {
+      const lane = laneOf(record.kind);
+      if (!this.#wants(device, lane, record.cursor)) {
         continue;
+      }
+      if (device.parkedFrom[lane] !== undefined) {
+        // Another device that comes back may take the position back once more.
+        device.parkedFrom[lane] = positionAfter(record.cursor);
       }
       const reason = flawOf(record);
       if (reason === undefined) {
@@ -230,11 +235,7 @@ export class Backlog {
     for (const lane of LANES) {
       const items = device.queue(lane).takeAll();
       const [first] = items;
-      if (first !== undefined) {
-        device.parkedFrom[lane] = first.cursor;
-      } else if (device.returning && device.parkedFrom[lane] !== undefined) {
-        device.parkedFrom[lane] = positionAfter(this.#position);
-      }
+      device.parkedFrom[lane] = first?.cursor ?? device.parkedFrom[lane];
       for (const item of items) {
         this.forget(item);
       }
