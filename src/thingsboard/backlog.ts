@@ -8,6 +8,9 @@ const MAX_BACKLOG_BYTES = 2 * 1024 * 1024;
 /** ThingsBoard opens no device with a longer name. */
 const MAX_NAME_LENGTH = 255;
 
+/** Names of devices that are gone, remembered for data of them that may still be in the store. */
+const MAX_GONE = 20_000;
+
 // Before the first record: every cursor is above 0, and any non-negative integer is a position.
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
 const START = 0n as Cursor;
@@ -30,6 +33,10 @@ interface Ready {
  */
 export class Backlog {
   readonly #devices = new Map<string, Device>();
+  /** Devices whose data was let go from memory and has yet to be read again. */
+  readonly #parked = new Set<Device>();
+  /** Names of devices that were taken back and of which nothing is in memory. */
+  readonly #gone = new Set<string>();
   readonly #ready: Readonly<Record<Lane, Ready>> = {
     attributes: { idle: new Set(), busy: new Set() },
     telemetry: { idle: new Set(), busy: new Set() },
@@ -73,6 +80,7 @@ export class Backlog {
     const known = this.#devices.get(name);
     if (known === undefined) {
       const device = new Device(name, type);
+      device.gone = this.#gone.has(name);
       this.#devices.set(name, device);
       return device;
     }
@@ -125,7 +133,7 @@ export class Backlog {
   /** Whether a device that was let go can be sent to again: then `position` goes back, and a read that waits must begin anew. */
   rewind(): boolean {
     let rewound = false;
-    for (const device of this.#devices.values()) {
+    for (const device of this.#parked) {
       const parked = device.firstParked;
       if (parked !== undefined && !device.returning && !device.isStuck) {
         device.returning = true;
@@ -139,6 +147,9 @@ export class Backlog {
 
   /** Puts the device where it belongs after any change of what decides about its turn. */
   place(device: Device): void {
+    if (device.gone) {
+      this.#keepWhileBusy(device);
+    }
     const open = device.announcement === "announced" && device.held === 0;
     for (const lane of LANES) {
       const ready = this.#ready[lane];
@@ -221,12 +232,32 @@ export class Backlog {
 
   /** The furthest position is reached again: every returning device has all its records back. */
   #arrived(): void {
-    for (const device of this.#devices.values()) {
+    for (const device of this.#parked) {
       if (device.returning) {
         device.returning = false;
         device.parkedFrom.attributes = undefined;
         device.parkedFrom.telemetry = undefined;
+        this.#parked.delete(device);
+        this.place(device);
       }
+    }
+  }
+
+  /** Of a device that is gone only the name is kept: they come and go for years. */
+  #keepWhileBusy(device: Device): void {
+    const { name } = device;
+    if (!device.isIdle) {
+      this.#devices.set(name, device);
+      return;
+    }
+    this.#devices.delete(name);
+    this.#gone.delete(name);
+    this.#gone.add(name);
+    for (const oldest of this.#gone) {
+      if (this.#gone.size <= MAX_GONE) {
+        break;
+      }
+      this.#gone.delete(oldest);
     }
   }
 
@@ -240,6 +271,7 @@ export class Backlog {
         this.forget(item);
       }
     }
+    this.#parked.add(device);
     device.returning = false;
     device.queuedBytes = 0;
     this.place(device);

@@ -53,6 +53,8 @@ export class Device {
   queuedBytes = 0;
   /** Publishes with its records that have no PUBACK yet. */
   inFlight = 0;
+  /** Publishes with its records that are acknowledged but not yet believed, under MQTT 3.1.1. */
+  settling = 0;
   /** Refused pieces with its records that will be sent again: later records wait. */
   held = 0;
   announcement: Announcement;
@@ -104,6 +106,12 @@ export class Device {
   /** Whether it waits for something but its own PUBACKs, so that what it has queued only takes up memory. */
   get isStuck(): boolean {
     return this.held > 0 || this.announcement === "refused";
+  }
+
+  /** Whether nothing is known of it but its name and what it is: no data in memory or on its way, no session. */
+  get isIdle(): boolean {
+    const waits = this.queued + this.inFlight + this.settling + this.held > 0;
+    return !waits && this.firstParked === undefined && this.announcement === "none";
   }
 
   queue(lane: Lane): Fifo<Item> {

@@ -227,6 +227,7 @@ export class Window implements FlightOwner {
     const lost = this.#lost;
     this.#settling = [];
     this.#lost = [];
+    this.#settles(settling, -1);
     this.#pace.closed(lost.map(({ piece }) => piece));
     const blames = end.byPeer && mayBlamePacket(end.code) && !this.#pace.wasTooFast;
     const flights = [...settling, ...lost];
@@ -251,6 +252,7 @@ export class Window implements FlightOwner {
     const nowMs = clock.monotonicMs();
     const due = this.#settling.filter((flight) => flight.settledAtMs <= nowMs);
     this.#settling = this.#settling.filter((flight) => flight.settledAtMs > nowMs);
+    this.#settles(due, -1);
     for (const flight of due) {
       this.#deliver(flight);
     }
@@ -286,7 +288,17 @@ export class Window implements FlightOwner {
     }
     flight.settledAtMs = clock.monotonicMs() + SETTLE_MS;
     this.#settling.push(flight);
+    this.#settles([flight], 1);
     alarm.at(flight.settledAtMs);
+  }
+
+  #settles(flights: readonly Flight[], by: 1 | -1): void {
+    for (const { piece } of flights) {
+      for (const { device } of piece.groups) {
+        device.settling += by;
+        this.#host.backlog.place(device);
+      }
+    }
   }
 
   #refusedFlight(flight: Flight, kind: Exclude<PubackClass, "accepted">, code: number): void {

@@ -126,6 +126,25 @@ describe("Backlog", () => {
     backlog.take([record(1, "A"), record(2, "A", attribute)], at(2));
     expect([device.telemetry.size, device.attributes.size]).toEqual([1, 0]);
   });
+
+  test("of devices that come and go only names are kept, and data left of one is known to be", () => {
+    let sent = 0;
+    for (let cursor = 1; cursor <= 50_000; cursor += 1) {
+      const device = announced(`D${cursor}`);
+      backlog.take([record(cursor, device.name)], at(cursor));
+      device.gone = true;
+      backlog.place(device);
+      sent += drain(device).length;
+      device.announcement = "none";
+      backlog.place(device);
+    }
+    expect([sent, [...backlog.devices]]).toEqual([50_000, []]);
+    backlog.take([record(50_001, "D50000")], at(50_001));
+    const [left] = backlog.devices;
+    expect([left?.name, left?.gone, left?.known]).toEqual(["D50000", true, false]);
+    // Long ago, and one more than is remembered.
+    expect(backlog.device("D1", "").gone).toBe(false);
+  });
 });
 
 describe("Packer", () => {
