@@ -371,7 +371,9 @@ export class Device implements Listener {
         if (!(error instanceof RejectedError)) {
           throw error;
         }
-        host.metrics.rejected(error.reason);
+        // The core has counted it.
+        const fields = { device: this.config.name, error: errorText(error) };
+        host.converterLog.debug("A record is refused", fields);
       }
     }
   }

@@ -5,7 +5,7 @@ import { RejectedError } from "#sdk/errors";
 import { hasLatencyDigits, latencyEntry } from "#sdk/latency";
 import type { Logger } from "#sdk/logger";
 import type { DeviceData, EpochMs, TelemetryEntry } from "#sdk/model";
-import { contentProblem, MAX_NAME_LENGTH } from "#sdk/record-shape";
+import { contentProblem, MAX_NAME_LENGTH, refusedValues } from "#sdk/record-shape";
 import { FILTERED } from "./device-filter.ts";
 import type { KeyKind } from "./device-states.ts";
 import { countValues, type Encoded, newEncoded } from "./encoded.ts";
@@ -208,16 +208,14 @@ export class Pipeline implements AsyncDisposable {
     const encoded = newEncoded(this.latencyDebug ? source.name : undefined);
     if (isList(data)) {
       // All names first: a strategy must not remember a value that is refused.
-      let values = 0;
       for (const one of data) {
-        this.#check(one, values);
-        values += countValues(one);
+        this.#check(one, data);
       }
       for (const one of data) {
         this.#encodeDevice(encoded, one, source);
       }
     } else {
-      this.#check(data, 0);
+      this.#check(data, [data]);
       this.#encodeDevice(encoded, data, source);
     }
     this.#finish(encoded);
@@ -239,23 +237,23 @@ export class Pipeline implements AsyncDisposable {
       this.#reports.settle();
     }
     if (encoded.values + encoded.filtered + encoded.unchanged + encoded.held === 0) {
-      throw this.#refuse(encoded.badValues > 0 ? undefined : "no-value");
+      throw this.#refuse(encoded.badValues > 0 ? undefined : "no-value", 1);
     }
   }
 
-  /** `valuesBefore` are refused with it. @throws RejectedError */
-  #check(data: DeviceData, valuesBefore: number): void {
+  /** All of `call` is refused with it. @throws RejectedError */
+  #check(data: DeviceData, call: readonly DeviceData[]): void {
     const problem = contentProblem(data);
     if (problem !== undefined) {
-      this.#options.sink.countRejected("bad-record", Math.max(1, valuesBefore));
+      this.#options.sink.countRejected("bad-record", refusedValues(call));
       throw new RejectedError(`Cannot store a record: ${problem}`, { reason: "bad-record" });
     }
     const deviceName: unknown = data.deviceName;
     if (typeof deviceName !== "string" || deviceName.trim() === "") {
-      throw this.#refuse("no-device-name", valuesBefore);
+      throw this.#refuse("no-device-name", refusedValues(call));
     }
     if (deviceName.length > MAX_NAME_LENGTH) {
-      throw this.#refuse("device-name-too-long", valuesBefore);
+      throw this.#refuse("device-name-too-long", refusedValues(call));
     }
   }
 
@@ -368,10 +366,10 @@ export class Pipeline implements AsyncDisposable {
     return this.#stamps.stamp(data.deviceName, Object.keys(entry.values), arrivedMs);
   }
 
-  /** Counts a refused call once per value it held, at least once. `reason` undefined: it has been counted already. */
-  #refuse(reason: string | undefined, values = 0): RejectedError {
+  /** Counts a refused call by its values. `reason` undefined: it has been counted already. */
+  #refuse(reason: string | undefined, values: number): RejectedError {
     if (reason !== undefined) {
-      this.#options.sink.countRejected(reason, Math.max(1, values));
+      this.#options.sink.countRejected(reason, values);
     }
     return new RejectedError(REFUSALS[reason ?? "bad-value"] ?? "The record is refused", {
       reason: reason ?? "bad-value",

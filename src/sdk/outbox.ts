@@ -3,6 +3,7 @@ import type { Metrics, Uplink } from "./connector.ts";
 import { errorText, RejectedError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import type { DeviceData } from "./model.ts";
+import { recordProblem } from "./record-shape.ts";
 
 /** Records that may wait for the store before reading has to. */
 const MAX_WAITING_RECORDS = 1000;
@@ -110,31 +111,29 @@ export class Outbox implements AsyncDisposable {
     this.#round = Promise.withResolvers<void>();
   }
 
+  /** All or nothing: one invalid record must not cost the others, so it goes up alone, to be counted where it is refused. */
   async #accept(records: readonly DeviceData[]): Promise<void> {
-    const { uplink } = this.#host;
+    const valid = records.filter((record) => recordProblem(record) === undefined);
+    for (const record of valid.length === records.length ? [] : records) {
+      if (recordProblem(record) !== undefined) {
+        await this.#offer(record);
+      }
+    }
+    if (valid.length > 0) {
+      await this.#offer(valid);
+    }
+  }
+
+  /** What is refused has been counted, and would be refused again. */
+  async #offer(records: DeviceData | readonly DeviceData[]): Promise<void> {
+    const { uplink, log } = this.#host;
     try {
       await uplink.accept(records, this.#stop.signal);
     } catch (error) {
       if (!(error instanceof RejectedError)) {
         throw error;
       }
-      await this.#acceptOneByOne(records);
-    }
-  }
-
-  /** All or nothing: one invalid record must not cost the others. */
-  async #acceptOneByOne(records: readonly DeviceData[]): Promise<void> {
-    const { uplink, metrics, log } = this.#host;
-    for (const record of records) {
-      try {
-        await uplink.accept(record, this.#stop.signal);
-      } catch (error) {
-        if (!(error instanceof RejectedError)) {
-          throw error;
-        }
-        metrics.rejected(error.reason);
-        log.debug("A record is refused", { device: record.deviceName, error: errorText(error) });
-      }
+      log.debug("Records are refused", { error: errorText(error) });
     }
   }
 

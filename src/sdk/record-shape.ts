@@ -32,6 +32,34 @@ export function contentProblem(record: unknown): string | undefined {
   return telemetry === undefined ? undefined : telemetryProblem(telemetry);
 }
 
+/**
+ * Values of a call that is refused as a whole, for the ledger: a record without any, or one that cannot be read, counts as one.
+ */
+export function refusedValues(records: readonly unknown[]): number {
+  let values = 0;
+  for (const record of records) {
+    values += Math.max(1, valuesIn(record));
+  }
+  return values;
+}
+
+function valuesIn(record: unknown): number {
+  if (!isObject(record) || contentProblem(record) !== undefined) {
+    return 0;
+  }
+  const telemetry: unknown = Reflect.get(record, "telemetry");
+  const entries: readonly unknown[] = Array.isArray(telemetry) ? telemetry : [];
+  let values = keysOf(Reflect.get(record, "attributes"));
+  for (const entry of entries) {
+    values += isObject(entry) ? keysOf(Reflect.get(entry, "values")) : 0;
+  }
+  return values;
+}
+
+function keysOf(values: unknown): number {
+  return isObject(values) ? Object.keys(values).length : 0;
+}
+
 function telemetryProblem(telemetry: unknown): string | undefined {
   if (!Array.isArray(telemetry)) {
     return "telemetry must be a list of { ts?, values }";

@@ -1,7 +1,7 @@
 import type { AcceptResult, Uplink } from "#sdk/connector";
 import { RejectedError } from "#sdk/errors";
 import type { DeviceData } from "#sdk/model";
-import { recordProblem } from "#sdk/record-shape";
+import { recordProblem, refusedValues } from "#sdk/record-shape";
 import {
   type FromThread,
   type HostRequest,
@@ -75,7 +75,7 @@ export class ThreadUplink implements Uplink {
     for (const record of records) {
       const problem = recordProblem(record);
       if (problem !== undefined) {
-        throw this.#refuse(problem, "bad-record", total);
+        throw this.#refuse(problem, "bad-record", refusedValues(records));
       }
       const one: Packed = pack(record);
       packed.push(one.data);
@@ -85,18 +85,14 @@ export class ThreadUplink implements Uplink {
     }
     if (total.values === 0) {
       throw total.bad === 0
-        ? this.#refuse("it has no value", "no-value", total)
-        : this.#refuse("none of its values can be sent", "bad-value", total);
+        ? this.#refuse("it has no value", "no-value", 1)
+        : this.#refuse("none of its values can be sent", "bad-value", total.bad);
     }
     return { packed, ...total };
   }
 
-  #refuse(
-    problem: string,
-    reason: string,
-    { values, bad }: { readonly values: number; readonly bad: number },
-  ): RejectedError {
-    this.#options.rejected(reason, Math.max(1, values + bad));
+  #refuse(problem: string, reason: string, values: number): RejectedError {
+    this.#options.rejected(reason, values);
     return new RejectedError(`Cannot store a record: ${problem}`, { reason });
   }
 }

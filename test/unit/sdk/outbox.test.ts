@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { RejectedError } from "../../../src/sdk/errors.ts";
+import { Pipeline } from "../../../src/pipeline/uplink.ts";
 import { epochMs } from "../../../src/sdk/model.ts";
 import { Outbox } from "../../../src/sdk/outbox.ts";
 import { TestHost } from "../../support/connector-host.ts";
@@ -67,19 +67,36 @@ describe("Outbox", () => {
     expect(await waiting.catch((error: unknown) => String(error))).toContain("stop");
   });
 
-  test("an invalid record is counted and costs no other", async () => {
-    await using host = new TestHost();
-    let calls = 0;
-    host.failWith = () => {
-      calls += 1;
-      // The batch of two, then its first record.
-      return calls <= 2 ? new RejectedError("bad", { reason: "no-value" }) : undefined;
-    };
-    await using outbox = new Outbox(host.host);
-    await outbox.put([record(1), record(2)], never);
+  test("an invalid record costs no other, and everything is counted once", async () => {
+    const clock = new FakeClock();
+    await using host = new TestHost({ clock });
+    const ledger = { stored: 0, rejected: {} as Record<string, number> };
+    const pipeline = new Pipeline({
+      clock,
+      log: host.host.log,
+      onLost: () => undefined,
+      sink: {
+        append: (records) => {
+          ledger.stored += records.reduce((sum, { values }) => sum + values, 0);
+          return Promise.resolve();
+        },
+        tryAppend: () => false,
+        countFiltered: () => undefined,
+        countRejected: (reason, values) => {
+          ledger.rejected[reason] = (ledger.rejected[reason] ?? 0) + values;
+        },
+      },
+    });
+    const uplink = pipeline.uplinkOf({ onDevice: () => "default" });
+    await using outbox = new Outbox({ ...host.host, uplink });
+    const nameless = { deviceName: " ", attributes: { a: 1, b: 2 } };
+    await outbox.put([record(1), nameless, record(2)], never);
+    await outbox.put([record(3)], never);
+    await outbox.put([{ deviceName: "A", attributes: { a: Number.NaN, b: Number.NaN } }], never);
     await outbox.flush(1000);
-    expect(numbers(host)).toEqual([2]);
-    expect(host.rejections.get("no-value")).toBe(1);
+    expect(ledger).toEqual({ stored: 3, rejected: { "no-device-name": 2, "bad-value": 2 } });
+    // What the core has counted is not counted by the connector as well.
+    expect(host.rejections.size).toBe(0);
   });
 
   test("another error of the store is thrown by the next put()", async () => {
