@@ -165,12 +165,14 @@ export class Pipeline implements AsyncDisposable {
       return { status: "filtered" };
     }
     const { sink, onLost } = this.#options;
-    const undoLost = (error: unknown): void => {
+    const lost = (error: unknown): void => {
       this.#undo(encoded);
+      if (!(error instanceof RejectedError)) {
+        sink.countRejected("not-stored", encoded.values); // Nobody sends it again.
+      }
       onLost(error);
     };
-    const taken = sink.tryAppend(encoded.records, encoded.passed === undefined ? onLost : undoLost);
-    if (!taken) {
+    if (!sink.tryAppend(encoded.records, lost)) {
       this.#undo(encoded);
       sink.countRejected("overflow", encoded.values);
       return { status: "overflow" };

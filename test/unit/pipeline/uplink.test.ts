@@ -14,6 +14,7 @@ function setUp(options: { readonly fail?: Error; readonly full?: boolean } = {})
   const rejected: Record<string, number> = {};
   const filtered: Record<string, number> = {};
   const devices: string[] = [];
+  const losses: ((error: unknown) => void)[] = [];
   const pipeline = new Pipeline({
     clock,
     log: memoryLog().log,
@@ -25,10 +26,11 @@ function setUp(options: { readonly fail?: Error; readonly full?: boolean } = {})
         stored.push(...records);
         return Promise.resolve();
       },
-      tryAppend: (records) => {
+      tryAppend: (records, onLost) => {
         if (options.full === true) {
           return false;
         }
+        losses.push(onLost);
         stored.push(...records);
         return true;
       },
@@ -54,7 +56,7 @@ function setUp(options: { readonly fail?: Error; readonly full?: boolean } = {})
       counted.records += records;
     },
   });
-  return { clock, stored, rejected, filtered, devices, pipeline, uplink, counted };
+  return { clock, stored, rejected, filtered, devices, losses, pipeline, uplink, counted };
 }
 
 describe("Uplink.accept()", () => {
@@ -186,6 +188,16 @@ describe("Uplink.tryAccept()", () => {
     });
     expect(full.rejected).toEqual({ overflow: 2 });
     expect(full.counted.records).toBe(0);
+  });
+
+  test("what a disk refuses afterwards is lost, and counted; a full store has counted it itself", () => {
+    const { uplink, rejected, losses } = setUp();
+    uplink.tryAccept({ deviceName: "A", attributes: { a: 1, b: 2 } });
+    uplink.tryAccept({ deviceName: "B", attributes: { a: 1 } });
+    const [onLost, onFull] = losses;
+    onLost?.(new TransientError("disk"));
+    onFull?.(new RejectedError("full", { reason: "store-full" }));
+    expect(rejected).toEqual({ "not-stored": 2 });
   });
 });
 
