@@ -44,18 +44,36 @@ export function total(counts: ReasonCounts): number {
   return sum;
 }
 
-/** `counts` with `by` more of `reason`; the argument stays as it is. */
+/** Most reasons of one kind: a name made from data by an extension must not fill memory and disk. */
+const MAX_REASONS = 200;
+/** Takes what comes under one name too many. */
+const OTHER = "other";
+
+/** `counts` with `by` more of `reason`, or of `other` when there are 200 already; the argument stays as it is. */
 export function addReason(counts: ReasonCounts, reason: string, by: number): ReasonCounts {
-  return by === 0 ? counts : { ...counts, [reason]: (counts[reason] ?? 0) + by };
+  if (by === 0) {
+    return counts;
+  }
+  const sum: Record<string, number> = { ...counts };
+  add(sum, reason, by);
+  return sum;
 }
 
-/** Both counts together. */
+/** Both counts together; at most 200 reasons, as `addReason`. */
 export function mergeReasons(left: ReasonCounts, right: ReasonCounts): ReasonCounts {
   const sum: Record<string, number> = { ...left };
   for (const [reason, count] of Object.entries(right)) {
-    sum[reason] = (sum[reason] ?? 0) + count;
+    add(sum, reason, count);
   }
   return sum;
+}
+
+/** What an object inherits is no count: `constructor` is a reason like any other. */
+function add(sum: Record<string, number>, reason: string, by: number): void {
+  const isKnown = Object.hasOwn(sum, reason);
+  const isTaken = isKnown || (reason !== "__proto__" && Object.keys(sum).length < MAX_REASONS);
+  const name = isTaken ? reason : OTHER;
+  sum[name] = (Object.hasOwn(sum, name) ? (sum[name] ?? 0) : 0) + by;
 }
 
 /** What is missing in each of the two equations: `{ intake: 0, delivery: 0 }` when every value is accounted for. */

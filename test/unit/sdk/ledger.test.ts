@@ -31,3 +31,18 @@ test("counts by reason add up", () => {
   expect(mergeReasons({ a: 1, b: 1 }, { b: 2, c: 3 })).toEqual({ a: 1, b: 3, c: 3 });
   expect(total({ a: 1, b: 3 })).toBe(4);
 });
+
+test("reasons made from data are bounded, whatever they are called, and no count is lost", () => {
+  let counts = {};
+  for (let number = 0; number < 10_000; number += 1) {
+    counts = addReason(counts, `bad value ${number}`, 1);
+  }
+  counts = mergeReasons(counts, { __proto__x: 1, ["__proto__"]: 2, "bad value 7": 4 });
+  expect(Object.keys(counts).length).toBeLessThanOrEqual(201);
+  expect(total(counts)).toBe(10_007);
+  const odd = ["constructor", "__proto__", "toString"].reduce(
+    (sum, reason) => mergeReasons(addReason(sum, reason, 1), { [reason]: 1 }),
+    {},
+  );
+  expect(odd).toEqual({ constructor: 2, other: 2, toString: 2 });
+});
