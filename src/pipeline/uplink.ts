@@ -8,7 +8,7 @@ import type { DeviceData, EpochMs, TelemetryEntry } from "#sdk/model";
 import { contentProblem, MAX_NAME_LENGTH, refusedValues } from "#sdk/record-shape";
 import { FILTERED } from "./device-filter.ts";
 import type { KeyKind } from "./device-states.ts";
-import { countValues, type Encoded, newEncoded } from "./encoded.ts";
+import { addRecord, countValues, type Encoded, newEncoded } from "./encoded.ts";
 import type { RecordSink } from "./record-sink.ts";
 import type { CacheLimits } from "./report-cache.ts";
 import {
@@ -229,6 +229,9 @@ export class Pipeline implements AsyncDisposable {
     if (encoded.badValues > 0) {
       this.#options.sink.countRejected("bad-value", encoded.badValues);
     }
+    if (encoded.tooLarge > 0) {
+      this.#options.sink.countRejected("too-large", encoded.tooLarge);
+    }
     if (encoded.filtered > 0) {
       this.#options.sink.countFiltered(FILTERED, encoded.filtered);
     }
@@ -239,7 +242,7 @@ export class Pipeline implements AsyncDisposable {
       this.#reports.settle();
     }
     if (encoded.values + encoded.filtered + encoded.unchanged + encoded.held === 0) {
-      throw this.#refuse(encoded.badValues > 0 ? undefined : "no-value", 1);
+      throw this.#refuse(encoded.badValues + encoded.tooLarge > 0 ? undefined : "no-value", 1);
     }
   }
 
@@ -289,8 +292,7 @@ export class Pipeline implements AsyncDisposable {
       encoded.badValues += rejected;
       if (count > 0) {
         const kind = own ? "gateway-attributes" : "attributes";
-        encoded.records.push({ ...owner, kind, json: text, values: count });
-        encoded.values += count;
+        addRecord(encoded, { ...owner, kind, json: text, values: count });
       }
     }
     for (const entry of data.telemetry ?? []) {
@@ -300,8 +302,7 @@ export class Pipeline implements AsyncDisposable {
         const kind = own ? "gateway-telemetry" : "telemetry";
         const ts = this.#timeOf(entry, data);
         const json = this.#entryOf(encoded, data, { ts, text });
-        encoded.records.push({ ...owner, kind, json, values: count });
-        encoded.values += count;
+        addRecord(encoded, { ...owner, kind, json, values: count });
       }
     }
   }
@@ -318,8 +319,7 @@ export class Pipeline implements AsyncDisposable {
       encoded.held += counts.held;
       if (count > 0) {
         const json = ts === undefined ? text : this.#entryOf(encoded, data, { ts, text });
-        encoded.records.push({ device: data.deviceName, deviceType, kind, json, values: count });
-        encoded.values += count;
+        addRecord(encoded, { device: data.deviceName, deviceType, kind, json, values: count });
       }
     };
     if (data.attributes !== undefined) {

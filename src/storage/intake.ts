@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { DataError, RejectedError } from "#sdk/errors";
 import { type BatchCounts, type BatchPiece, scanBatch, splitBatch } from "./batch-scan.ts";
+import { MAX_TEXT_BYTES } from "./record.ts";
 
 /** Longest text of a block of more than one record. */
 export const MAX_BLOCK_BYTES = 256 * 1024;
@@ -29,6 +30,12 @@ export function checkBatch(batch: Uint8Array, count: number, values: number): Ch
       throw new DataError("Cannot take a batch: it is not UTF-8");
     }
     const pieces = count === 0 ? [] : splitBatch(batch, counts, MAX_BLOCK_BYTES);
+    const longest = pieces.reduce((most, { bytes }) => Math.max(most, bytes.length), 0);
+    if (longest > MAX_TEXT_BYTES) {
+      throw new DataError(
+        `Cannot take a batch: a record has ${longest} bytes, at most ${MAX_TEXT_BYTES}`,
+      );
+    }
     return { counts, bytes: batch.length, pieces };
   } catch (error) {
     if (error instanceof DataError) {

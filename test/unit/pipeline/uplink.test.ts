@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { MAX_RECORD_CHARS } from "../../../src/pipeline/encoded.ts";
 import { Pipeline } from "../../../src/pipeline/uplink.ts";
 import type { EncodedRecord } from "../../../src/sdk/batch.ts";
 import { RejectedError, TransientError } from "../../../src/sdk/errors.ts";
@@ -144,6 +145,20 @@ describe("Uplink.accept()", () => {
     await uplink.accept({ deviceName: "A", attributes: { a: Number.NaN, b: 1, c: null } }, signal);
     expect(stored[0]?.json).toBe('{"b":1}');
     expect(rejected).toEqual({ "bad-value": 1 });
+  });
+
+  test("a record that no store takes is left out and counted", async () => {
+    const { stored, rejected, uplink } = setUp();
+    const text = "x".repeat(MAX_RECORD_CHARS);
+    const small = { ts: epochMs(1), values: { a: 1 } };
+    const large = { ts: epochMs(2), values: { text, b: 1 } };
+    await uplink.accept({ deviceName: "A", telemetry: [small, large] }, signal);
+    expect(stored.map(({ json }) => json)).toEqual(['{"ts":1,"values":{"a":1}}']);
+    expect(rejected).toEqual({ "too-large": 2 });
+    await expect(uplink.accept({ deviceName: "A", attributes: { text } }, signal)).rejects.toThrow(
+      RejectedError,
+    );
+    expect(rejected).toEqual({ "too-large": 3 });
   });
 
   test("an invalid record refuses the whole call, and nothing of it is stored", async () => {
