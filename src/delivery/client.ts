@@ -17,6 +17,7 @@ import type {
 } from "./port.ts";
 import { settle, toError } from "./port-error.ts";
 import { DeliveryThread, type ThreadStarter } from "./thread.ts";
+import { ToldDevices } from "./told-devices.ts";
 
 /** How long a stop waits for batches the store has not answered for. */
 const SETTLE_MS = 3000;
@@ -59,7 +60,7 @@ export class DeliveryClient implements AsyncDisposable {
   readonly #heart: Heart;
   readonly #stopped = Promise.withResolvers<void>();
   readonly #unanswered = new Map<number, OutgoingBatch>();
-  readonly #devices = new Map<string, KnownDevice>();
+  readonly #devices: ToldDevices;
   readonly #replies = new Map<number, PromiseWithResolvers<void>>();
   readonly #reports = new Map<number, PromiseWithResolvers<DeliveryReport>>();
   #thread: DeliveryThread;
@@ -75,9 +76,7 @@ export class DeliveryClient implements AsyncDisposable {
   private constructor(setup: DeliverySetup, options: DeliveryClientOptions) {
     this.#setup = setup;
     this.#options = options;
-    for (const device of setup.devices ?? []) {
-      this.#devices.set(device.deviceName, device);
-    }
+    this.#devices = new ToldDevices(setup.devices);
     const { clock, sink } = options;
     this.#logLevel = setup.logLevel;
     this.#log = createLogger({ source: "delivery", level: () => this.#logLevel, clock, sink });
@@ -157,11 +156,7 @@ export class DeliveryClient implements AsyncDisposable {
 
   /** Tells the delivery thread about a device: for the platform's `connect` and `disconnect`, and the name it has there. */
   device(device: KnownDevice): void {
-    if (device.connected || device.platformName !== device.deviceName) {
-      this.#devices.set(device.deviceName, device);
-    } else {
-      this.#devices.delete(device.deviceName);
-    }
+    this.#devices.note(device);
     if (this.#failure === undefined && this.#stopping === undefined && !this.#restarting) {
       this.#thread.post({ type: "device", ...device });
     }
@@ -256,10 +251,9 @@ export class DeliveryClient implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    const devices = [...this.#devices.values()];
     await this.#thread.open({
       ...this.#setup,
-      devices,
+      devices: this.#devices.all,
       logLevel: this.#logLevel,
       heartbeat: this.#memory,
     });
@@ -301,11 +295,14 @@ export class DeliveryClient implements AsyncDisposable {
   /** The next thread recovers the store, is told of the devices, and gets what the one before has not answered for. */
   async #restart(): Promise<void> {
     await this.#thread.end();
+    if (this.#stopping !== undefined) {
+      return; // It waits for no thread but the one before.
+    }
     this.#thread = this.#startThread();
+    const told = this.#devices.all;
     await this.#open();
     this.#restarting = false;
-    // Once more, because something may have changed meanwhile.
-    for (const device of this.#devices.values()) {
+    for (const device of this.#devices.since(told)) {
       this.#thread.post({ type: "device", ...device });
     }
     for (const [id, batch] of this.#unanswered) {
