@@ -171,12 +171,14 @@ export class Uplinks {
   #progress(): Progress {
     const { clock, store, stamped } = this.#host;
     const { queued, acknowledged } = store.stats().ledger;
+    const sender = this.#current?.sender.progress;
     return {
       nowMs: clock.monotonicMs(),
       queued,
       acknowledged,
+      lastAckMs: sender?.lastAckMs,
       connected: this.#current?.session.isOpen ?? false,
-      paused: stamped.isHeld || (this.#current?.sender.progress.paused ?? false),
+      paused: stamped.isHeld || (sender?.paused ?? false),
     };
   }
 

@@ -3,11 +3,13 @@ export interface Progress {
   readonly nowMs: number;
   /** Values waiting in the store. */
   readonly queued: number;
-  /** Values acknowledged since ever. */
+  /** Values acknowledged since ever, as the store has them. */
   readonly acknowledged: number;
+  /** Monotonic milliseconds of the last PUBACK that took data, which the store may have yet to confirm; `undefined`: none yet. */
+  readonly lastAckMs: number | undefined;
   /** The link is up: whatever waits could be sent. */
   readonly connected: boolean;
-  /** Nothing is sent on purpose, because of a rate limit or a pause the platform asked for. */
+  /** No acknowledgement is to be expected, because of a rate limit, a pause or a refusal of the platform, or a disk that is behind. */
   readonly paused: boolean;
 }
 
@@ -25,13 +27,16 @@ const STEPS: readonly WatchdogStep[] = ["reconnect", "rebuild", "restart"];
  */
 export class ProgressWatchdog {
   #acknowledged = -1;
+  #lastAckMs = Number.NEGATIVE_INFINITY;
   #sinceMs: number | undefined;
   #nextStep = 0;
 
   /** Call it now and then; gives the step that is due, at most one a minute. */
   check(progress: Progress): WatchdogStep | undefined {
-    const moved = progress.acknowledged !== this.#acknowledged;
+    const { lastAckMs = this.#lastAckMs } = progress;
+    const moved = progress.acknowledged !== this.#acknowledged || lastAckMs > this.#lastAckMs;
     this.#acknowledged = progress.acknowledged;
+    this.#lastAckMs = lastAckMs;
     if (moved || progress.queued === 0) {
       this.#sinceMs = undefined;
       this.#nextStep = 0;

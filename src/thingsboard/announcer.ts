@@ -261,6 +261,7 @@ export class Announcer {
         if (classifyPuback(code) === "accepted") {
           this.#accepted(device);
         } else {
+          device.refusedAtMs = this.#host.clock.monotonicMs();
           this.#refuse(device, reasonText(code));
         }
       },

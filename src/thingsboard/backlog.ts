@@ -8,6 +8,9 @@ const MAX_BACKLOG_BYTES = 2 * 1024 * 1024;
 /** ThingsBoard opens no device with a longer name. */
 const MAX_NAME_LENGTH = 255;
 
+/** A device that was refused is tried again within 20 s: so long after a refusal it should have been. */
+const REFUSED_MS = 60_000;
+
 /** Names of devices that are gone, remembered for data of them that may still be in the store. */
 const MAX_GONE = 20_000;
 
@@ -143,6 +146,19 @@ export class Backlog {
       }
     }
     return rewound;
+  }
+
+  /** Whether all that waits is of devices that the platform refuses, or that are not to be announced yet; false when nothing does. */
+  isRefused(nowMs: number): boolean {
+    let waits = false;
+    for (const device of this.#devices.values()) {
+      const isPutOff = device.losses > 0 && device.retryAtMs > nowMs;
+      if (device.isWaiting && !isPutOff && nowMs - device.refusedAtMs > REFUSED_MS) {
+        return false;
+      }
+      waits ||= device.isWaiting;
+    }
+    return waits;
   }
 
   /** Puts the device where it belongs after any change of what decides about its turn. */

@@ -66,6 +66,8 @@ export class Device {
   losses = 0;
   /** Monotonic milliseconds from which a refused device may be announced again. */
   retryAtMs = 0;
+  /** Monotonic milliseconds of the last PUBACK that refused its announcement or its data. */
+  refusedAtMs = Number.NEGATIVE_INFINITY;
   /** To be announced on every connection even without data. */
   known = false;
   /** Taken back: it is announced for data that is left only, and its session is closed once that is through. */
@@ -112,6 +114,11 @@ export class Device {
   get isIdle(): boolean {
     const waits = this.queued + this.inFlight + this.settling + this.held > 0;
     return !waits && this.firstParked === undefined && this.announcement === "none";
+  }
+
+  /** Whether any of its data waits, in memory, on its way or to be read again. */
+  get isWaiting(): boolean {
+    return this.queued + this.inFlight + this.held > 0 || this.firstParked !== undefined;
   }
 
   queue(lane: Lane): Fifo<Item> {

@@ -13,6 +13,7 @@ import { QuietChildren } from "./quiet-children.ts";
 import { Reader } from "./reader.ts";
 import { Releaser } from "./releaser.ts";
 import { Resender } from "./resender.ts";
+import type { SenderProgress, SenderStats } from "./sender-stats.ts";
 import type { Session, SessionUser } from "./session.ts";
 import { GATEWAY_DISCONNECT } from "./topics.ts";
 import { Window } from "./window.ts";
@@ -27,41 +28,6 @@ export interface SenderHost {
   readonly platformName?: (local: string) => string;
   /** Told the local name of each device that the platform knows from here on, on this connection. */
   readonly announced?: (local: string) => void;
-}
-
-/** Counters since the start of the process; plain data. */
-export interface SenderStats {
-  readonly acknowledgedValues: number;
-  readonly acknowledgedRecords: number;
-  /** The part of the values that is telemetry, and the records that are attributes. */
-  readonly acknowledgedTelemetryValues: number;
-  readonly acknowledgedAttributeRecords: number;
-  readonly quarantinedRecords: number;
-  /** Data publishes, those sent again included. */
-  readonly publishes: number;
-  /** Publishes that carried a record for the second time or later. */
-  readonly resends: number;
-  /** PUBACKs that refused. */
-  readonly refusals: number;
-  readonly payloadBytes: number;
-  readonly inFlight: number;
-  /** Largest number of data publishes that were in flight together. */
-  readonly maxInFlight: number;
-  readonly waitingAgain: number;
-  readonly backlogRecords: number;
-  readonly backlogBytes: number;
-}
-
-/** What a watchdog looks at; plain data. */
-export interface SenderProgress {
-  /** Monotonic milliseconds of the last data publish that the platform has taken; `undefined` before the first. */
-  readonly lastAckMs: number | undefined;
-  /** Records that are in memory and without a PUBACK. */
-  readonly waiting: number;
-  /** Nothing is sent on purpose: a rate limit, a pause the platform asked for, or a stop that is under way. */
-  readonly paused: boolean;
-  /** How long records wait on an open link without any being taken, although nothing pauses; 0 when that is not so. */
-  readonly stalledMs: number;
 }
 
 /** Acknowledged records that the store has yet to confirm, at most. */
@@ -245,7 +211,7 @@ export class Sender implements SessionUser {
     const { lastAckMs } = this.#window;
     const nowMs = clock.monotonicMs();
     const waiting = this.#backlog.records;
-    const paused = this.#isPaused();
+    const paused = this.#isPaused(nowMs);
     if (paused || waiting === 0 || !session.isOpen) {
       this.#calmAtMs = nowMs;
     }
@@ -301,14 +267,21 @@ export class Sender implements SessionUser {
     this.#reportDrained();
   }
 
-  /** Whether the limits leave nothing at this moment for what waits: a publish, or an announcement. */
-  #isPaused(): boolean {
+  /**
+   * Whether nothing can be expected at this moment: the limits leave nothing for a publish or an announcement, the platform refuses
+   * all that waits, or the store has to confirm first.
+   */
+  #isPaused(nowMs: number): boolean {
     const { own, devices } = this.#host.session.rates;
     const one = { messages: 1, points: 1 };
+    const { pending } = this.#releaser;
     return (
       this.#draining ||
       this.#window.isThrottled ||
-      Math.max(own.delayMs(one), devices.delayMs(one), devices.regular.delayMs(1)) > 0
+      Math.max(own.delayMs(one), devices.delayMs(one), devices.regular.delayMs(1)) > 0 ||
+      this.#backlog.isRefused(nowMs) ||
+      pending >= MAX_UNCONFIRMED ||
+      (pending > 0 && this.#backlog.records === 0)
     );
   }
 

@@ -305,6 +305,9 @@ export class Window implements FlightOwner {
     const { log } = this.#host;
     this.refusals += 1;
     const evidence = this.#evidence();
+    for (const { device } of flight.piece.groups) {
+      device.refusedAtMs = evidence.nowMs;
+    }
     if (kind === "throttled") {
       this.#pace.refused(flight.piece);
     }

@@ -132,6 +132,23 @@ describe("progress", () => {
     expect(rig.sender.progress.lastAckMs).toBeGreaterThan(lastAckMs ?? 0);
   });
 
+  test("a device or data that the platform refuses is no stall, but what it does not answer is", async () => {
+    await using rig = await UplinkRig.open({ speed: 20 });
+    const { faults } = rig.server;
+    faults.publish({ action: "refuse", code: 0x80 }, { contains: "Refused" });
+    await rig.put([telemetry("Refused", TS, 1)]);
+    await rig.until("the device is refused", () => rig.log.messages("warn").length > 0);
+    expect(rig.sender.progress).toMatchObject({ waiting: 1, paused: true, stalledMs: 0 });
+    faults.publish({ action: "refuse", code: 0x80 }, { topic: "v1/gateway/telemetry" });
+    await rig.put([telemetry("A", TS, 1)]);
+    await rig.until("data is refused", () => rig.sender.stats().refusals > 0);
+    expect(rig.sender.progress).toMatchObject({ waiting: 2, paused: true, stalledMs: 0 });
+    faults.publish({ action: "hold" }, { contains: "Silent" });
+    await rig.put([telemetry("Silent", TS, 1)]);
+    await rig.until("it stalls", () => rig.sender.progress.stalledMs > 0);
+    expect(rig.sender.progress.paused).toBe(false);
+  });
+
   test("a rate limit is a pause, not a stall", async () => {
     await using rig = await UplinkRig.open({ idle: true, speed: 1 });
     rig.server.setLimits({ transportGatewayTelemetryMsgRateLimit: "1:3600" });

@@ -1,7 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { type Progress, ProgressWatchdog, STALL_MS } from "../../../src/delivery/watchdog.ts";
 
-const stalled: Progress = { nowMs: 0, queued: 5, acknowledged: 7, connected: true, paused: false };
+const stalled: Progress = {
+  nowMs: 0,
+  queued: 5,
+  acknowledged: 7,
+  lastAckMs: undefined,
+  connected: true,
+  paused: false,
+};
 
 /** Looks every 10 s for `lengthMs`; the steps with the time they were due. */
 function watch(
@@ -40,6 +47,14 @@ describe("ProgressWatchdog", () => {
     expect(watch(new ProgressWatchdog(), 300_000, () => ({ queued: 0 }))).toEqual([]);
     expect(watch(new ProgressWatchdog(), 300_000, () => ({ connected: false }))).toEqual([]);
     expect(watch(new ProgressWatchdog(), 300_000, () => ({ paused: true }))).toEqual([]);
+  });
+
+  test("a PUBACK is progress also while the disk does not let the store note it", () => {
+    const acked = watch(new ProgressWatchdog(), 300_000, (nowMs) => ({ lastAckMs: nowMs }));
+    expect(acked).toEqual([]);
+    // What was acknowledged over the session before is none.
+    const steps = watch(new ProgressWatchdog(), 200_000, () => ({ lastAckMs: 1 }));
+    expect(steps.map(([, step]) => step)).toEqual(["reconnect", "rebuild"]);
   });
 
   test("begins with the mild step again once a value has moved", () => {
