@@ -278,6 +278,7 @@ export class Adapter {
     const link = new PeripheralLink(peripheral, {
       clock: this.#clock,
       adapter: central.loss,
+      gatt: (peripheralId) => central.gatt(peripheralId),
       ended: () => {
         if (this.#links.get(address) === link) {
           this.#links.delete(address);

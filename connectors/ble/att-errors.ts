@@ -1,4 +1,5 @@
 import { HCI_PACKET } from "#platform/h4";
+import { ATT_CHANNEL } from "./att.ts";
 
 /** An error response of a peripheral (Core, Vol 3 Part F 3.4.1.1). */
 export interface AttError {
@@ -11,15 +12,19 @@ export interface AttError {
   readonly needsEncryption: boolean;
 }
 
-const ATT_CHANNEL = 4;
 const ERROR_RESPONSE = 1;
 const ERROR_RESPONSE_BYTES = 5;
+
+/** Error code: the request cannot be read. */
+export const INVALID_REQUEST = 0x04;
+/** Error code: none of the others. */
+export const UNLIKELY_ERROR = 0x0e;
 
 const REASONS: Readonly<Record<number, string>> = {
   0x01: "invalid handle",
   0x02: "reading is not permitted",
   0x03: "writing is not permitted",
-  0x04: "invalid request",
+  [INVALID_REQUEST]: "invalid request",
   0x05: "it needs pairing",
   0x06: "it does not support the request",
   0x07: "invalid offset",
@@ -27,6 +32,7 @@ const REASONS: Readonly<Record<number, string>> = {
   0x0a: "there is no such attribute",
   0x0c: "its encryption key is too short",
   0x0d: "the value has the wrong length",
+  [UNLIKELY_ERROR]: "something went wrong in it",
   0x0f: "it needs encryption",
   0x11: "it has no resources",
 };

@@ -91,6 +91,11 @@ export class Central implements AsyncDisposable {
     }
   }
 
+  /** The GATT layer of a connected peripheral, by its identifier. */
+  gatt(peripheralId: string): NobleGatt | undefined {
+    return this.#bindings?._gatts[peripheralId];
+  }
+
   /** @throws TransientError */
   async startScan(signal: AbortSignal): Promise<void> {
     await this.within(

@@ -206,7 +206,8 @@ class BleConnector implements Connector {
         host: hostOfDevice(this.#host, new DeviceCounters(this.#host.metrics)),
         uplink,
         put: (records, signal) => outbox.put(records, signal),
-        takesTurns: isCrowded && uplink.notifies.size === 0 && config.pollPeriod >= TURN_PERIOD_MS,
+        takesTurns:
+          isCrowded && uplink.notifies.length === 0 && config.pollPeriod >= TURN_PERIOD_MS,
       });
       this.#devices.set(config.name, device);
     }

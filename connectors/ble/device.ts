@@ -8,11 +8,13 @@ import { connectPauseMs } from "./backoff.ts";
 import { Changes } from "./changes.ts";
 import { DeviceCounters, type DeviceHost } from "./counters.ts";
 import type { DeviceConfig } from "./device-config.ts";
+import type { Characteristic } from "./gatt-client.ts";
 import { gattMap } from "./gatt-map.ts";
-import type { Characteristic, PeripheralLink } from "./link.ts";
+import type { PeripheralLink } from "./link.ts";
 import { Presence } from "./presence.ts";
 import { callMethod } from "./rpc.ts";
-import type { BoundItem, DeviceUplink, Reading } from "./uplink.ts";
+import { targetText } from "./target.ts";
+import type { BoundItem, DeviceUplink, ItemGroup, Reading } from "./uplink.ts";
 import { PendingWrites } from "./writes.ts";
 
 /** What a device needs besides its configuration. */
@@ -186,6 +188,7 @@ export class Device implements Listener {
   /** One connection, to its loss or to the end of a cycle that gives it back. */
   async #session(schedule: Schedule, signal: AbortSignal): Promise<void> {
     const { adapter, host, takesTurns } = this.#context;
+    const { reads } = this.#context.uplink;
     const { timeout, name } = this.config;
     if (takesTurns) {
       await schedule.next(signal);
@@ -206,7 +209,7 @@ export class Device implements Listener {
       await this.#prepare(link, signal);
       host.log.debug("The peripheral is ready", { device: name });
       await (takesTurns
-        ? this.#cycle(link, this.#readable(link), signal)
+        ? this.#cycle(link, this.#usable(link, reads, ["read"]), signal)
         : this.#poll(link, schedule, signal));
     } finally {
       this.#link = undefined;
@@ -238,59 +241,55 @@ export class Device implements Listener {
   }
 
   async #subscribe(link: PeripheralLink, signal: AbortSignal): Promise<void> {
-    for (const [uuid, items] of this.#context.uplink.notifies) {
-      const found = this.#usable(link, uuid, ["notify", "indicate"]);
-      if (found === undefined) {
-        continue;
-      }
+    const { notifies } = this.#context.uplink;
+    for (const [found, items] of this.#usable(link, notifies, ["notify", "indicate"])) {
       try {
         await link.subscribe(found, (bytes) => this.#notified(items, bytes), signal);
       } catch (error) {
         if (!(error instanceof RejectedError)) {
           throw error;
         }
-        this.#warnOf(uuid, errorText(error));
+        this.#warnOf(found.uuid, errorText(error));
       }
     }
   }
 
-  /** Characteristics that are read, each once whatever number of items it feeds. */
-  #readable(link: PeripheralLink): readonly (readonly [Characteristic, readonly BoundItem[]])[] {
-    return [...this.#context.uplink.reads].flatMap(([uuid, items]) => {
-      const found = this.#usable(link, uuid, ["read"]);
-      return found === undefined ? [] : [[found, items] as const];
-    });
-  }
-
+  /** The characteristics of items, each once however it is named and whatever number of items it feeds. */
   #usable(
     link: PeripheralLink,
-    uuid: string,
+    groups: readonly ItemGroup[],
     properties: readonly string[],
-  ): Characteristic | undefined {
-    const found = link.find(uuid);
-    if (found === undefined) {
-      this.#warnOf(uuid, "the peripheral has no such characteristic");
-    } else if (!properties.some((property) => found.properties.includes(property))) {
-      this.#warnOf(
-        uuid,
-        `it cannot ${properties.join(" or ")}: it has ${found.properties.join(", ")}`,
-      );
-      return undefined;
+  ): ReadonlyMap<Characteristic, readonly BoundItem[]> {
+    const usable = new Map<Characteristic, readonly BoundItem[]>();
+    for (const { target, items } of groups) {
+      try {
+        const found = link.find(target);
+        if (!properties.some((property) => found.properties.includes(property))) {
+          const has = found.properties.join(", ");
+          throw new RejectedError(`It cannot ${properties.join(" or ")}: it has ${has}`);
+        }
+        usable.set(found, [...(usable.get(found) ?? []), ...items]);
+      } catch (error) {
+        if (!(error instanceof RejectedError)) {
+          throw error;
+        }
+        this.#warnOf(targetText(target), errorText(error));
+      }
     }
-    return found;
+    return usable;
   }
 
-  #warnOf(uuid: string, reason: string): void {
+  #warnOf(characteristic: string, reason: string): void {
     this.#context.host.log.warn("A characteristic cannot be used", {
       device: this.config.name,
-      characteristic: uuid,
+      characteristic,
       reason,
     });
   }
 
   async #poll(link: PeripheralLink, schedule: Schedule, signal: AbortSignal): Promise<void> {
-    const readable = this.#readable(link);
-    if (readable.length === 0) {
+    const readable = this.#usable(link, this.#context.uplink.reads, ["read"]);
+    if (readable.size === 0) {
       throw await link.loss.wait(signal);
     }
     const stop = new AbortController();
@@ -309,7 +308,7 @@ export class Device implements Listener {
   /** Reads everything once. A characteristic that is refused costs no other. */
   async #cycle(
     link: PeripheralLink,
-    readable: readonly (readonly [Characteristic, readonly BoundItem[]])[],
+    readable: ReadonlyMap<Characteristic, readonly BoundItem[]>,
     signal: AbortSignal,
   ): Promise<void> {
     const { host, uplink } = this.#context;

@@ -5,6 +5,7 @@ import { fullUuid } from "./addresses.ts";
 import type { BleConfig } from "./config.ts";
 import type { DeviceConfig } from "./device-config.ts";
 import type { ReadItem } from "./item-config.ts";
+import { targetText } from "./target.ts";
 import { type BoundItem, DeviceUplink } from "./uplink.ts";
 
 /** Length of the example: as much as one notification holds without a larger MTU. */
@@ -15,8 +16,7 @@ export function explainBle(config: BleConfig): readonly Explanation[] {
   return config.devices.flatMap((device, index) => {
     const uplink = new DeviceUplink(device, { strategy: undefined, extension: undefined });
     const items = [
-      ...[...uplink.reads.values()].flat(),
-      ...[...uplink.notifies.values()].flat(),
+      ...[...uplink.reads, ...uplink.notifies].flatMap((group) => group.items),
       ...uplink.advertised,
     ];
     return (["telemetry", "attributes"] as const).flatMap((section) =>
@@ -37,10 +37,14 @@ function requestText(device: DeviceConfig, item: ReadItem): string {
   if (item.dataSourceType === "advertisement") {
     return `${MACAddress}: ${item.advField} of each advertisement that differs, and every ${pollPeriod} ms`;
   }
-  const uuid = fullUuid(item.characteristicUUID ?? "");
+  const { characteristicUUID, handle } = item;
+  const what = targetText({
+    characteristicUUID: characteristicUUID === undefined ? undefined : fullUuid(characteristicUUID),
+    handle,
+  });
   return item.method === "notify"
-    ? `${MACAddress}: each notification of ${uuid}`
-    : `${MACAddress}: read ${uuid} every ${pollPeriod} ms`;
+    ? `${MACAddress}: each notification of ${what}`
+    : `${MACAddress}: read ${what} every ${pollPeriod} ms`;
 }
 
 function exampleOf(uplink: DeviceUplink, item: BoundItem | undefined): DeviceData | null {

@@ -1,6 +1,7 @@
 import { errorText, TransientError } from "#sdk/errors";
 import { fullUuid } from "./addresses.ts";
 import { hexText } from "./codec.ts";
+import { loadLibrary } from "./library.ts";
 import type { PeripheralLink } from "./link.ts";
 
 /** Services, characteristics and descriptors of a connected peripheral, with what can be read. @throws TransientError */
@@ -9,25 +10,28 @@ export async function gattMap(
   link: PeripheralLink,
   signal: AbortSignal,
 ): Promise<string> {
+  const { nameOf } = await loadLibrary();
+  const describe = (uuid: string, handle: number): string =>
+    `${fullUuid(uuid)} (Handle: ${handle}): ${nameOf(uuid) ?? "Unknown"}`;
   const lines = [`MAP FOR ${deviceName.toUpperCase()}`];
-  let service = "";
+  let shown = 0;
   for (const characteristic of link.characteristics) {
-    const { uuid, serviceUuid, properties, noble } = characteristic;
-    if (serviceUuid !== service) {
-      service = serviceUuid;
-      lines.push(`| [Service] ${fullUuid(serviceUuid)}`);
+    const { uuid, handle, properties, service } = characteristic;
+    if (service.startHandle !== shown) {
+      shown = service.startHandle;
+      lines.push(`| [Service] ${describe(service.uuid, service.startHandle)}`);
     }
     const value = properties.includes("read")
       ? await attempt(async () => valueText(await link.read(characteristic, signal, true)), signal)
       : "None";
-    const name = noble.name === null ? "" : `: ${noble.name}`;
     lines.push(
-      `| \t[Characteristic] ${fullUuid(uuid)}${name} (${properties.join(",")}), Value: ${value}`,
+      `| \t[Characteristic] ${describe(uuid, handle)} (${properties.join(",")}), Value: ${value}`,
     );
     const descriptors = await attempt(async () => {
       const found = await link.descriptors(characteristic, signal);
       return found.map(
-        (one) => `| \t\t[Descriptor] ${fullUuid(one.uuid)} | Value: ${valueText(one.value)}`,
+        (one) =>
+          `| \t\t[Descriptor] ${describe(one.uuid, one.handle)} | Value: ${valueText(one.value)}`,
       );
     }, signal);
     lines.push(...(typeof descriptors === "string" ? [] : descriptors));

@@ -5,6 +5,7 @@ import { reportStrategy } from "#sdk/report-strategy";
 import { normalUuid } from "./addresses.ts";
 import { compileCompute } from "./codec.ts";
 import { NUMBER_FORMAT_NAMES } from "./number-format.ts";
+import { readHandle } from "./target.ts";
 
 const name = v.pipe(v.string(), v.nonEmpty("must not be empty"));
 const whole = (min: number, max: number) =>
@@ -28,6 +29,20 @@ export const uuid = v.pipe(
   }),
 );
 
+/** A handle as a number, or as the text that tools for Bluetooth print: `0x002a`. */
+const handle = v.pipe(
+  v.union([v.number(), v.string()]),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const number = readHandle(dataset.value);
+    if (number === undefined) {
+      const text = JSON.stringify(dataset.value);
+      addIssue({ message: `${text} is no handle: need a number such as 42 or "0x002a"` });
+      return NEVER;
+    }
+    return number;
+  }),
+);
+
 /** Any text but `characteristic` means the advertisement. */
 const source = v.pipe(
   v.string(),
@@ -48,6 +63,9 @@ export const readItem = v.pipe(
     }),
     characteristicUUID: optional(uuid, {
       doc: "The characteristic; 128 bit or 16 bit, in any case.",
+    }),
+    handle: optional(handle, {
+      doc: 'The characteristic where several have one UUID: `42` or `"0x002a"`, as `showMap` and `tbgw probe ble` say.',
     }),
     valueExpression: optional(v.string(), {
       doc: "The bytes of the value: `[0]`, `[0:2]`, `[2:]`; see below.",
@@ -94,6 +112,7 @@ function itemProblem(item: {
   readonly dataSourceType: "characteristic" | "advertisement";
   readonly method?: string | undefined;
   readonly characteristicUUID?: string | undefined;
+  readonly handle?: number | undefined;
   readonly valueExpression?: string | undefined;
   readonly format?: string | undefined;
   readonly byteFrom?: number | undefined;
@@ -105,7 +124,7 @@ function itemProblem(item: {
     return calculation;
   }
   if (item.dataSourceType === "characteristic") {
-    if (item.characteristicUUID === undefined) {
+    if (isUnnamed(item)) {
       return '"characteristicUUID" is missing; for a value of the advertisement set "dataSourceType": "advertisement"';
     }
     if (item.method === undefined) {
@@ -117,6 +136,14 @@ function itemProblem(item: {
   const hasValue =
     item.valueExpression !== undefined || item.format !== undefined || item.byteFrom !== undefined;
   return hasValue || isWhole ? undefined : '"valueExpression" is missing; or set "format"';
+}
+
+/** Whether no characteristic is named. */
+function isUnnamed(item: {
+  readonly characteristicUUID?: string | undefined;
+  readonly handle?: number | undefined;
+}): boolean {
+  return item.characteristicUUID === undefined && item.handle === undefined;
 }
 
 /** Of the whole item: without its calculation it would send another value. */
@@ -133,13 +160,21 @@ function computeProblem(compute: string): string | undefined {
 }
 
 /** An element of `attributeUpdates`. */
-export const updateItem = v.looseObject({
-  attributeOnThingsBoard: required(name, { doc: "Name of the shared attribute." }),
-  characteristicUUID: required(uuid, { doc: "The characteristic its value is written to." }),
-  encoding: field(v.picklist(["utf8", "hex", ...NUMBER_FORMAT_NAMES]), "utf8", {
-    doc: 'How the value becomes bytes: its text, the bytes of a hex text (`"0A01"`), or a number.',
+export const updateItem = v.pipe(
+  v.looseObject({
+    attributeOnThingsBoard: required(name, { doc: "Name of the shared attribute." }),
+    characteristicUUID: optional(uuid, { doc: "The characteristic its value is written to." }),
+    handle: optional(handle, { doc: "The same by its handle, where several have one UUID." }),
+    encoding: field(v.picklist(["utf8", "hex", ...NUMBER_FORMAT_NAMES]), "utf8", {
+      doc: 'How the value becomes bytes: its text, the bytes of a hex text (`"0A01"`), or a number.',
+    }),
   }),
-});
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (dataset.typed && isUnnamed(dataset.value)) {
+      addIssue({ message: '"characteristicUUID" is missing' });
+    }
+  }),
+);
 
 /** An element of `serverSideRpc`. */
 export const rpcItem = v.pipe(
@@ -150,6 +185,7 @@ export const rpcItem = v.pipe(
       { doc: "`read` or `write` a characteristic, or `scan`: the GATT map." },
     ),
     characteristicUUID: optional(uuid, { doc: "The characteristic, for `read` and `write`." }),
+    handle: optional(handle, { doc: "The same by its handle, where several have one UUID." }),
     withResponse: field(v.boolean(), true, {
       doc: "Reply with the result; `false`: the reply is `null`, the GATT map goes to the log.",
     }),
@@ -158,11 +194,7 @@ export const rpcItem = v.pipe(
     }),
   }),
   v.rawCheck(({ dataset, addIssue }) => {
-    if (
-      dataset.typed &&
-      dataset.value.methodProcessing !== "scan" &&
-      dataset.value.characteristicUUID === undefined
-    ) {
+    if (dataset.typed && dataset.value.methodProcessing !== "scan" && isUnnamed(dataset.value)) {
       addIssue({ message: '"characteristicUUID" is missing' });
     }
   }),

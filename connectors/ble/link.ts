@@ -1,9 +1,11 @@
 import type { Clock } from "#sdk/clock";
 import { RejectedError, TransientError } from "#sdk/errors";
-import { normalUuid } from "./addresses.ts";
+import type { FoundDescriptor } from "./att.ts";
 import { type AttError, attReason } from "./att-errors.ts";
+import { type Characteristic, GattClient } from "./gatt-client.ts";
 import { Loss } from "./loss.ts";
 import { settle } from "./settle.ts";
+import { findCharacteristic, type Target } from "./target.ts";
 import { Turns } from "./turns.ts";
 
 /** What a link needs of its adapter. */
@@ -11,24 +13,16 @@ export interface LinkContext {
   readonly clock: Clock;
   /** Happens when the adapter is gone. */
   readonly adapter: Loss;
+  /** The GATT layer of a peripheral, by its identifier, while it is connected. */
+  readonly gatt: (peripheralId: string) => NobleGatt | undefined;
   /** Called when the link has ended, once. */
   readonly ended: (link: PeripheralLink) => void;
-}
-
-/** A characteristic of a connected peripheral. */
-export interface Characteristic {
-  readonly uuid: string;
-  readonly serviceUuid: string;
-  readonly properties: readonly string[];
-  readonly noble: NobleCharacteristic;
 }
 
 const DISCOVERY_TIMEOUT_MS = 15_000;
 const OPERATION_TIMEOUT_MS = 5000;
 /** How long the end of a link may take before it counts as ended. */
 const GOODBYE_MS = 1000;
-
-const ATT = { readByType: 0x08, read: 0x0a, write: 0x12, prepareWrite: 0x16, executeWrite: 0x18 };
 
 /** One connection to a peripheral, from its start to its loss. */
 export class PeripheralLink implements AsyncDisposable {
@@ -38,9 +32,7 @@ export class PeripheralLink implements AsyncDisposable {
   /** Happens when the link has ended. */
   readonly loss = new Loss();
   #characteristics: readonly Characteristic[] = [];
-  #refusal:
-    | { readonly requests: readonly number[]; reject(error: RejectedError): void }
-    | undefined;
+  #client: GattClient | undefined;
   #adapter: Disposable = { [Symbol.dispose]: () => undefined };
   #lastError: AttError | undefined;
   #isOpen = false;
@@ -69,6 +61,11 @@ export class PeripheralLink implements AsyncDisposable {
     peripheral.once("disconnect", () => this.#end("The peripheral has disconnected"));
     try {
       await this.#within(peripheral.connectAsync(), { timeoutMs, action: "connect" }, signal);
+      const gatt = this.#context.gatt(peripheral.id);
+      if (gatt === undefined) {
+        throw new TransientError("The peripheral has disconnected");
+      }
+      this.#client = new GattClient(gatt);
     } catch (error) {
       peripheral.cancelConnect();
       peripheral.removeAllListeners();
@@ -80,27 +77,17 @@ export class PeripheralLink implements AsyncDisposable {
 
   /** Finds out what the peripheral has. @throws TransientError */
   async discover(signal: AbortSignal): Promise<void> {
-    const { peripheral } = this;
-    await this.#operate("look for characteristics", {
-      start: async () => {
-        await peripheral.discoverAllServicesAndCharacteristicsAsync();
-      },
+    const found = await this.#operate("look for characteristics", {
+      start: (client) => client.discover(),
       timeoutMs: DISCOVERY_TIMEOUT_MS,
       signal,
     });
-    this.#characteristics = (peripheral.services ?? []).flatMap((service) =>
-      (service.characteristics ?? []).map((noble) => ({
-        uuid: normalUuid(noble.uuid) ?? noble.uuid,
-        serviceUuid: normalUuid(service.uuid) ?? service.uuid,
-        properties: noble.properties,
-        noble,
-      })),
-    );
+    this.#characteristics = found ?? [];
   }
 
-  /** The characteristic with a UUID of `normalUuid`; the first one where there are several. */
-  find(uuid: string): Characteristic | undefined {
-    return this.#characteristics.find((one) => one.uuid === uuid);
+  /** @throws RejectedError that says what there is instead */
+  find(target: Target): Characteristic {
+    return findCharacteristic(this.#characteristics, target);
   }
 
   /** @throws RejectedError when the peripheral refuses it, TransientError when it does not answer; then the link ends */
@@ -110,28 +97,27 @@ export class PeripheralLink implements AsyncDisposable {
     isUrgent = false,
   ): Promise<Uint8Array> {
     const bytes = await this.#operate("read the characteristic", {
-      start: () => characteristic.noble.readAsync(),
-      refusals: [ATT.read],
+      start: (client) => client.read(characteristic.handle),
       isUrgent,
       signal,
     });
-    return bytes === undefined ? new Uint8Array(0) : Uint8Array.from(bytes);
+    return bytes ?? new Uint8Array(0);
   }
 
   /** With a response where the characteristic gives one. @throws as `read` */
   async write(
-    characteristic: Characteristic,
+    { handle, properties }: Characteristic,
     bytes: Uint8Array,
     signal: AbortSignal,
   ): Promise<void> {
-    const { properties } = characteristic;
     if (!properties.includes("write") && !properties.includes("writeWithoutResponse")) {
       throw new RejectedError("The characteristic cannot be written");
     }
     await this.#operate("write the characteristic", {
-      start: () =>
-        characteristic.noble.writeAsync(Buffer.from(bytes), !properties.includes("write")),
-      refusals: [ATT.write, ATT.prepareWrite, ATT.executeWrite],
+      start: async (client) =>
+        await (properties.includes("write")
+          ? client.write(handle, bytes)
+          : client.writeCommand(handle, bytes)),
       isUrgent: true,
       signal,
     });
@@ -143,48 +129,37 @@ export class PeripheralLink implements AsyncDisposable {
     listener: (bytes: Uint8Array) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    characteristic.noble.on("data", (bytes, isNotification) => {
-      if (isNotification === true) {
-        listener(Uint8Array.from(bytes));
-      }
-    });
     await this.#operate("subscribe to the characteristic", {
-      start: () => characteristic.noble.subscribeAsync(),
-      refusals: [ATT.readByType, ATT.write],
+      start: (client) => client.subscribe(characteristic, listener),
       signal,
     });
   }
 
-  /** Values of the descriptors of a characteristic, by UUID. @throws as `read` */
+  /** The descriptors of a characteristic, with their values. @throws as `read` */
   async descriptors(
     characteristic: Characteristic,
     signal: AbortSignal,
-  ): Promise<readonly { readonly uuid: string; readonly value: Uint8Array }[]> {
+  ): Promise<readonly (FoundDescriptor & { readonly value: Uint8Array })[]> {
     const found = await this.#operate("look for descriptors", {
-      start: () => characteristic.noble.discoverDescriptorsAsync(),
+      start: (client) => client.descriptors(characteristic),
       isUrgent: true,
       signal,
     });
-    const values: { readonly uuid: string; readonly value: Uint8Array }[] = [];
+    const values: (FoundDescriptor & { readonly value: Uint8Array })[] = [];
     for (const descriptor of found ?? []) {
-      const bytes = await this.#operate("read a descriptor", {
-        start: () => descriptor.readValueAsync(),
+      const value = await this.#operate("read a descriptor", {
+        start: (client) => client.read(descriptor.handle),
         isUrgent: true,
         signal,
       });
-      const value = bytes === undefined ? new Uint8Array(0) : Uint8Array.from(bytes);
-      values.push({ uuid: normalUuid(descriptor.uuid) ?? descriptor.uuid, value });
+      values.push({ ...descriptor, value: value ?? new Uint8Array(0) });
     }
     return values;
   }
 
-  /** Takes an error response of the peripheral, which noble does not always pass on. */
+  /** Notes an error response of the peripheral: it tells why nothing came when noble goes on in its own way, as with pairing. */
   refused(error: AttError): void {
     this.#lastError = error;
-    const refusal = this.#refusal;
-    if (refusal?.requests.includes(error.request) === true && !error.needsEncryption) {
-      refusal.reject(new RejectedError(`The peripheral refuses: ${attReason(error.code)}`));
-    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -203,24 +178,24 @@ export class PeripheralLink implements AsyncDisposable {
   async #operate<T>(
     action: string,
     operation: {
-      readonly start: () => Promise<T>;
-      readonly refusals?: readonly number[];
+      readonly start: (client: GattClient) => Promise<T>;
       readonly timeoutMs?: number;
       readonly isUrgent?: boolean;
       readonly signal: AbortSignal;
     },
   ): Promise<T | undefined> {
-    const { start, refusals = [], timeoutMs = OPERATION_TIMEOUT_MS, signal } = operation;
+    const { start, timeoutMs = OPERATION_TIMEOUT_MS, signal } = operation;
     return await this.#turns.run(async () => {
       if (this.loss.cause !== undefined) {
         throw this.loss.cause;
       }
-      const refusal = Promise.withResolvers<never>();
-      this.#refusal = { requests: refusals, reject: refusal.reject };
       this.#lastError = undefined;
       try {
-        const either = Promise.race([start(), refusal.promise]);
-        return await this.#within(either, { timeoutMs, action }, signal);
+        return await this.#within(
+          this.#client === undefined ? undefined : start(this.#client),
+          { timeoutMs, action },
+          signal,
+        );
       } catch (error) {
         if (error instanceof TransientError && this.#isOpen) {
           // Nothing else would get through: the peripheral works off one request after the other.
@@ -228,14 +203,12 @@ export class PeripheralLink implements AsyncDisposable {
           this.#end(error.message);
         }
         throw error;
-      } finally {
-        this.#refusal = undefined;
       }
     }, operation.isUrgent === true);
   }
 
   async #within<T>(
-    promise: Promise<T>,
+    promise: Promise<T> | undefined,
     limit: { readonly timeoutMs: number; readonly action: string },
     signal: AbortSignal,
   ): Promise<T | undefined> {
@@ -253,9 +226,7 @@ export class PeripheralLink implements AsyncDisposable {
     }
     this.#isOpen = false;
     this.peripheral.removeAllListeners();
-    for (const { noble } of this.#characteristics) {
-      noble.removeAllListeners();
-    }
+    this.#client?.close();
     this.#context.ended(this);
   }
 }

@@ -5,26 +5,32 @@ interface NobleAdvertisement {
   readonly manufacturerData?: Buffer;
   readonly serviceData?: readonly { readonly uuid: string; readonly data: Buffer }[];
 }
-interface NobleCharacteristic {
-  readonly uuid: string;
-  readonly name: string | null;
-  readonly properties: readonly string[];
-  readAsync(): Promise<Buffer>;
-  writeAsync(data: Buffer, withoutResponse: boolean): Promise<void>;
-  subscribeAsync(): Promise<void>;
-  discoverDescriptorsAsync(): Promise<readonly NobleDescriptor[]>;
-  on(event: "data", listener: (data: Buffer, isNotification?: boolean) => void): unknown;
-  removeAllListeners(): unknown;
+/** The packets of one link. */
+interface NobleStream {
+  on(event: "data", listener: (channel: number, packet: Buffer) => void): unknown;
+  /** Whether the link is encrypted from now on. */
+  on(event: "encrypt", listener: (isEncrypted: boolean) => void): unknown;
+  on(event: "encryptFail", listener: () => void): unknown;
 }
-interface NobleDescriptor {
-  readonly uuid: string;
-  readonly name: string | null;
-  readValueAsync(): Promise<Buffer>;
-}
-interface NobleService {
-  readonly uuid: string;
-  readonly name: string | null;
-  readonly characteristics: readonly NobleCharacteristic[] | null;
+/** The GATT layer of one link: its requests wait in one queue. */
+interface NobleGatt {
+  /** Longest packet, in bytes; grows once, after the start. */
+  readonly _mtu: number;
+  readonly _aclStream: NobleStream;
+  /** What is waited for. */
+  readonly _currentCommand: { readonly buffer: Buffer } | null;
+  /** Takes a packet of the peripheral. */
+  onAclStreamData(channel: number, packet: Buffer): void;
+  /** `answered` gets the response or error response. Without it nothing is waited for, and `sent` is called. */
+  _queueCommand(
+    request: Buffer,
+    answered: ((response: Buffer) => void) | null,
+    sent?: () => void,
+  ): void;
+  on(
+    event: "handleNotify",
+    listener: (address: string, handle: number, value: Buffer) => void,
+  ): unknown;
 }
 interface NoblePeripheral {
   readonly id: string;
@@ -34,11 +40,9 @@ interface NoblePeripheral {
   readonly mtu: number | null;
   readonly connectable: boolean;
   readonly advertisement: NobleAdvertisement;
-  readonly services: readonly NobleService[] | null;
   connectAsync(): Promise<void>;
   cancelConnect(): void;
   disconnect(): void;
-  discoverAllServicesAndCharacteristicsAsync(): Promise<unknown>;
   once(event: "disconnect", listener: () => void): unknown;
   removeAllListeners(): unknown;
 }
@@ -55,6 +59,8 @@ interface NobleSocket {
 interface NobleBindings {
   /** Identifiers of peripherals by the handle of their link. */
   readonly _handles: Readonly<Record<number, string | undefined>>;
+  /** By the identifier of the peripheral, while it is connected. */
+  readonly _gatts: Readonly<Record<string, NobleGatt | undefined>>;
   readonly _hci: {
     _socket: NobleSocket;
     _aclConnections: Map<number, unknown>;
@@ -79,4 +85,8 @@ declare module "@abandonware/noble/with-bindings.js" {
 declare module "@abandonware/noble/lib/hci-socket/bindings.js" {
   const Bindings: new (options: { readonly deviceId?: number }) => NobleBindings;
   export default Bindings;
+}
+declare module "@abandonware/noble/lib/hci-socket/gatt.js" {
+  const Gatt: new (address: string, stream: NobleStream) => NobleGatt;
+  export default Gatt;
 }

@@ -3,7 +3,8 @@ import { errorText, RejectedError, TransientError } from "#sdk/errors";
 import type { Json } from "#sdk/model";
 import { fullUuid, isAddress, normalAddress } from "./addresses.ts";
 import type { Advertisement } from "./advertisement.ts";
-import type { Characteristic, PeripheralLink } from "./link.ts";
+import type { Characteristic } from "./gatt-client.ts";
+import type { PeripheralLink } from "./link.ts";
 import { Around, MAX_SECONDS, ProbeSession } from "./probe-session.ts";
 import {
   describeValue,
@@ -11,6 +12,7 @@ import {
   proposeConnected,
   type SeenCharacteristic,
 } from "./proposal.ts";
+import { handleText } from "./target.ts";
 
 /** Arguments of `tbgw probe ble`. */
 export const probeArgs = {
@@ -117,18 +119,18 @@ async function* look(
     await link.discover(signal);
     yield { text: `${address} is connected: ${link.characteristics.length} characteristics` };
     const seen: SeenCharacteristic[] = [];
-    let service = "";
+    let shown = 0;
     for (const characteristic of link.characteristics) {
-      const { uuid, serviceUuid, properties } = characteristic;
-      if (serviceUuid !== service) {
-        service = serviceUuid;
-        yield { text: `  service ${fullUuid(serviceUuid)}` };
+      const { uuid, handle, service, properties } = characteristic;
+      if (service.startHandle !== shown) {
+        shown = service.startHandle;
+        yield { text: `  service ${fullUuid(service.uuid)}` };
       }
-      const { value, shown } = await valueOf(link, characteristic, signal);
-      seen.push({ uuid, properties, value });
+      const { value, meaning } = await valueOf(link, characteristic, signal);
+      seen.push({ uuid, handle, properties, value });
       yield {
-        text: `    ${fullUuid(uuid)} (${properties.join(", ")})${shown}`,
-        detail: { address, service: serviceUuid, characteristic: uuid, properties },
+        text: `    ${handleText(handle)}  ${fullUuid(uuid)} (${properties.join(", ")})${meaning}`,
+        detail: { address, service: service.uuid, characteristic: uuid, handle, properties },
       };
     }
     return proposeConnected(address, advertisement.name, seen);
@@ -146,18 +148,18 @@ async function valueOf(
   link: PeripheralLink,
   characteristic: Characteristic,
   signal: AbortSignal,
-): Promise<{ readonly value: Uint8Array | undefined; readonly shown: string }> {
+): Promise<{ readonly value: Uint8Array | undefined; readonly meaning: string }> {
   if (!characteristic.properties.includes("read")) {
-    return { value: undefined, shown: "" };
+    return { value: undefined, meaning: "" };
   }
   try {
     const value = await link.read(characteristic, signal);
-    return { value, shown: `: ${describeValue(characteristic.uuid, value)}` };
+    return { value, meaning: `: ${describeValue(characteristic.uuid, value)}` };
   } catch (error) {
     if (!(error instanceof RejectedError)) {
       throw error;
     }
-    return { value: undefined, shown: `: ${errorText(error)}` };
+    return { value: undefined, meaning: `: ${errorText(error)}` };
   }
 }
 

@@ -4,10 +4,12 @@ import { fullUuid } from "./addresses.ts";
 import type { Advertisement } from "./advertisement.ts";
 import { compileDecode, hexText } from "./codec.ts";
 import type { NumberFormatName } from "./number-format.ts";
+import { handleText } from "./target.ts";
 
 /** What a probe knows of a characteristic. */
 export interface SeenCharacteristic {
   readonly uuid: string;
+  readonly handle: number;
   readonly properties: readonly string[];
   /** `undefined`: it cannot be read, or was refused. */
   readonly value: Uint8Array | undefined;
@@ -111,18 +113,22 @@ export function proposeConnected(
   characteristics: readonly SeenCharacteristic[],
 ): Json {
   const sections: Record<"telemetry" | "attributes", Json[]> = { telemetry: [], attributes: [] };
-  const taken = new Set<string>();
-  for (const { uuid, properties, value } of characteristics) {
+  for (const { uuid, handle, properties, value } of characteristics) {
     const method = ["notify", "indicate"].some((one) => properties.includes(one))
       ? "notify"
       : "read";
     const isReadable = value !== undefined || method === "notify";
-    if (OF_THE_LINK.has(uuid) || taken.has(uuid) || !isReadable) {
+    if (OF_THE_LINK.has(uuid) || !isReadable) {
       continue;
     }
-    taken.add(uuid);
     const { key, section = "telemetry", ...reading } = KNOWN[uuid] ?? guess(uuid, value);
-    sections[section].push({ key, method, characteristicUUID: shortUuid(uuid), ...reading });
+    const isOneOfSeveral = characteristics.filter((one) => one.uuid === uuid).length > 1;
+    const item = { key, method, characteristicUUID: shortUuid(uuid), ...reading };
+    sections[section].push(
+      isOneOfSeveral
+        ? { ...item, key: `${key}_${handle.toString(16)}`, handle: handleText(handle) }
+        : item,
+    );
   }
   return { ...deviceOf(address, name), ...sections };
 }

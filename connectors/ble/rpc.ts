@@ -4,9 +4,11 @@ import type { Json, RpcRequest } from "#sdk/model";
 import { normalUuid } from "./addresses.ts";
 import type { DeviceConfig } from "./device-config.ts";
 import { encodeValue, readPairs, readReply } from "./downlink.ts";
+import type { Characteristic } from "./gatt-client.ts";
 import { gattMap } from "./gatt-map.ts";
 import type { RpcItem } from "./item-config.ts";
-import type { Characteristic, PeripheralLink } from "./link.ts";
+import type { PeripheralLink } from "./link.ts";
+import { readHandle } from "./target.ts";
 
 /** What a method works on. */
 export interface RpcTarget {
@@ -68,7 +70,7 @@ async function callItem(
     }
     return map;
   }
-  const characteristic = find(link, item.characteristicUUID);
+  const characteristic = link.find(item);
   return item.methodProcessing === "read"
     ? await read(link, characteristic, signal)
     : await write(
@@ -85,12 +87,13 @@ async function callReserved(
   signal: AbortSignal,
 ): Promise<Json> {
   const pairs = readPairs(params);
-  const uuid = normalUuid(pairs.get("characteristicUUID") ?? "");
-  if (uuid === undefined) {
-    throw new RpcError(`"${method}" needs params like characteristicUUID=2a00;`);
+  const characteristicUUID = normalUuid(pairs.get("characteristicUUID") ?? "");
+  const handle = readHandle(pairs.get("handle") ?? "");
+  if (characteristicUUID === undefined && handle === undefined) {
+    throw new RpcError(`"${method}" needs params like characteristicUUID=2a00; or handle=0x002a;`);
   }
   const link = linkOf(target);
-  const characteristic = find(link, uuid);
+  const characteristic = link.find({ characteristicUUID, handle });
   if (method === "get") {
     return await read(link, characteristic, signal);
   }
@@ -106,14 +109,6 @@ function linkOf({ link, config }: RpcTarget): PeripheralLink {
     throw new RpcError(`The peripheral of "${config.name}" is not connected`);
   }
   return link;
-}
-
-function find(link: PeripheralLink, uuid: string | undefined): Characteristic {
-  const found = uuid === undefined ? undefined : link.find(uuid);
-  if (found === undefined) {
-    throw new RpcError(`The peripheral has no characteristic ${uuid ?? ""}`);
-  }
-  return found;
 }
 
 async function read(

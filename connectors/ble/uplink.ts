@@ -6,6 +6,7 @@ import { toReportStrategy } from "#sdk/report-strategy";
 import { type ConverterType, compileDecode, type Decode } from "./codec.ts";
 import type { DeviceConfig } from "./device-config.ts";
 import type { ReadItem } from "./item-config.ts";
+import { type Target, targetText } from "./target.ts";
 
 /** An item of a device with its compiled converter. */
 export interface BoundItem {
@@ -21,12 +22,18 @@ export interface Reading {
   readonly data: Uint8Array | { readonly value: Json };
 }
 
+/** The items that one characteristic feeds. */
+export interface ItemGroup {
+  readonly target: Target;
+  readonly items: readonly BoundItem[];
+}
+
 /** The items of a device and how its records look. Pure but for an extension's converter. */
 export class DeviceUplink {
   /** Items that are read, by characteristic. */
-  readonly reads: ReadonlyMap<string, readonly BoundItem[]>;
+  readonly reads: readonly ItemGroup[];
   /** Items of notifications, by characteristic. */
-  readonly notifies: ReadonlyMap<string, readonly BoundItem[]>;
+  readonly notifies: readonly ItemGroup[];
   readonly advertised: readonly BoundItem[];
   readonly #device: DeviceConfig;
   readonly #strategy: ReportStrategy | undefined;
@@ -60,7 +67,7 @@ export class DeviceUplink {
 
   /** Whether anything of it needs a connection. */
   get needsConnection(): boolean {
-    return this.reads.size + this.notifies.size > 0;
+    return this.reads.length + this.notifies.length > 0;
   }
 
   /** Records of what came at one moment. An item that cannot be converted goes to `onBad` and costs no other. */
@@ -143,8 +150,11 @@ function bind(
   return { key: config.key, section, config, decode };
 }
 
-function byCharacteristic(items: readonly BoundItem[]): ReadonlyMap<string, readonly BoundItem[]> {
-  return Map.groupBy(items, ({ config }) => config.characteristicUUID ?? "");
+function byCharacteristic(items: readonly BoundItem[]): readonly ItemGroup[] {
+  const groups = Map.groupBy(items, ({ config }) => targetText(config));
+  return [...groups.values()].flatMap((group) =>
+    group[0] === undefined ? [] : [{ target: group[0].config, items: group }],
+  );
 }
 
 function keyStrategies(

@@ -5,6 +5,7 @@ import type { DeviceConfig } from "./device-config.ts";
 import { encodeValue } from "./downlink.ts";
 import type { UpdateItem } from "./item-config.ts";
 import type { PeripheralLink } from "./link.ts";
+import { targetText } from "./target.ts";
 
 /** Shared attributes of one device on their way to it: the newest value of each waits while there is no link. */
 export class PendingWrites {
@@ -47,7 +48,7 @@ export class PendingWrites {
         this.#host.log.warn("Cannot write a shared attribute to the peripheral", {
           device: this.#config.name,
           attribute: item.attributeOnThingsBoard,
-          characteristic: item.characteristicUUID,
+          characteristic: targetText(item),
           error: errorText(error),
         });
       }
@@ -62,10 +63,6 @@ export class PendingWrites {
     { item, value }: { readonly item: UpdateItem; readonly value: Json },
     signal: AbortSignal,
   ): Promise<void> {
-    const characteristic = link.find(item.characteristicUUID);
-    if (characteristic === undefined) {
-      throw new RejectedError("The peripheral has no such characteristic");
-    }
-    await link.write(characteristic, encodeValue(value, item.encoding), signal);
+    await link.write(link.find(item), encodeValue(value, item.encoding), signal);
   }
 }

@@ -104,9 +104,9 @@ describe("BLE connector and bumble", () => {
       expect(await running.rpc("Door1", "open")).toEqual({ error: "RPC method not found" });
       const map = JSON.stringify(await running.rpc("Door1", "map"));
       expect(map).toStartWith('"MAP FOR DOOR1\\n');
-      expect(map).toContain("[Service] 0000180f-0000-1000-8000-00805f9b34fb");
+      expect(map).toContain("[Service] 0000180f-0000-1000-8000-00805f9b34fb (Handle: ");
       expect(map).toContain('(read,write), Value: 613d62 \\"a=b\\"');
-      expect(map).toContain("[Descriptor] 00002902-0000-1000-8000-00805f9b34fb");
+      expect(map).toContain("): Client Characteristic Configuration | Value: ");
       // The refused write and the map have cost nobody the link.
       expect(running.host.counters.get("disconnects") ?? 0).toBe(0);
     },
@@ -195,8 +195,8 @@ describe("BLE connector and bumble", () => {
       await until("values", () => running.values("Door1", "battery").length >= 3, WAIT_MS);
       const warnings = running.host.lines.filter(({ level }) => level === "warn");
       expect(warnings.map(({ fields }) => [fields["characteristic"], fields["reason"]])).toEqual([
-        ["2a19", "it cannot notify or indicate: it has read"],
-        ["2aff", "the peripheral has no such characteristic"],
+        ["2a19", "It cannot notify or indicate: it has read"],
+        ["2aff", "The peripheral has no characteristic 2aff"],
       ]);
     },
     TIMEOUT_MS,

@@ -75,6 +75,99 @@ test(
   TIMEOUT_MS,
 );
 
+const TANK = "6E400011-B5A3-F393-E0A9-E50E24DCCA9E";
+
+/** Handles of the characteristics with a UUID, as a GATT map names them. */
+function handlesIn(map: string, uuid: string): readonly number[] {
+  const lines = map.split("\\n").filter((line) => line.includes(`[Characteristic] ${uuid}`));
+  return lines.map((line) => Number(/\(Handle: (\d+)\)/.exec(line)?.[1]));
+}
+
+test(
+  "characteristics with the same UUID, in one service and in two, are told apart by their handles",
+  async () => {
+    await using peer = await BlePeer.start();
+    const map = { methodRPC: "map", methodProcessing: "scan" };
+    let handles: readonly (readonly number[])[] = [];
+    {
+      const devices = [door(0, { serverSideRpc: [map] })];
+      await using running = await RunningBle.start(file(peer.port, { devices }));
+      await until("a value", () => running.values("Door1", "battery").length > 0, WAIT_MS);
+      const text = JSON.stringify(await running.rpc("Door1", "map"));
+      handles = [
+        handlesIn(text, TANK.toLowerCase()),
+        handlesIn(text, "00002a19-0000-1000-8000-00805f9b34fb"),
+      ];
+    }
+    const [[left = 0, right = 0] = [], [, spare = 0] = []] = handles;
+    expect(new Set([left, right, spare]).size).toBe(3);
+    const hex = { format: "hex" };
+    const telemetry: Json[] = [
+      battery,
+      { key: "first", method: "read", characteristicUUID: TANK, ...hex },
+      { key: "left", method: "read", handle: left, ...hex },
+      // The handle of the declaration, as other tools name it, and as text.
+      {
+        key: "right",
+        method: "read",
+        characteristicUUID: TANK,
+        handle: `0x00${(right - 1).toString(16)}`,
+        ...hex,
+      },
+      { key: "moved", method: "notify", handle: right, ...hex },
+      { key: "spare", method: "read", handle: spare, format: "uint8" },
+      { key: "no", method: "read", handle: 0x4321, ...hex },
+      { key: "other", method: "read", characteristicUUID: "2A19", handle: right, ...hex },
+    ];
+    const devices = [
+      door(0, {
+        telemetry,
+        attributeUpdates: [{ attributeOnThingsBoard: "label", handle: right }],
+        serverSideRpc: [{ methodRPC: "getLeft", methodProcessing: "read", handle: left }],
+      }),
+    ];
+    await using running = await RunningBle.start(file(peer.port, { devices }));
+    const seen = (key: string): Json | undefined => running.values("Door1", key)[0];
+    await until(
+      "all that are there",
+      () =>
+        ["battery", "first", "left", "right", "moved", "spare"].every(
+          (key) => seen(key) !== undefined,
+        ),
+      WAIT_MS,
+    );
+    expect(["battery", "first", "left", "right", "spare"].map(seen)).toEqual([
+      "91",
+      "0a",
+      "0a",
+      "0b",
+      50,
+    ]);
+    expect(new Set(running.values("Door1", "moved"))).toEqual(new Set(["a1"]));
+    const reasons = running.host.lines.flatMap(({ level, fields }) =>
+      level === "warn" ? [String(fields["reason"])] : [],
+    );
+    expect(reasons).toEqual([
+      expect.stringMatching(
+        /^The peripheral has no characteristic at handle 0x4321; it has 0x.{4} \(2a00\), /,
+      ),
+      expect.stringMatching(
+        /^Handle 0x.{4} of the peripheral is 6e400011.*, not 2a19; that is at 0x.{4}, 0x.{4}$/,
+      ),
+    ]);
+
+    const update = { deviceName: "Door1", values: { label: "Z" }, removed: [] };
+    await running.connector.handleAttributes?.(update, new AbortController().signal);
+    await until("it is written", () => peer.writes.length === 1);
+    expect(peer.writes[0]).toEqual({ name: "Door 1 tank 1", hex: "5a" });
+    expect(await running.rpc("Door1", "set", `handle=${left};value=A;`)).toBe("Ok");
+    expect(await running.rpc("Door1", "get", `handle=${left};`)).toBe("A");
+    expect(await running.rpc("Door1", "getLeft")).toBe("A");
+    expect(running.host.counters.get("disconnects") ?? 0).toBe(0);
+  },
+  TIMEOUT_MS,
+);
+
 test(
   "showMap lists who is around, and what a device has",
   async () => {

@@ -27,6 +27,8 @@ UART = "6E400001-B5A3-F393-E0A9-E50E24DCCA9E"
 LABEL = "6E400002-B5A3-F393-E0A9-E50E24DCCA9E"
 TICKS = "6E400003-B5A3-F393-E0A9-E50E24DCCA9E"
 LOCKED = "6E400004-B5A3-F393-E0A9-E50E24DCCA9E"
+TANKS = "6E400010-B5A3-F393-E0A9-E50E24DCCA9E"
+TANK = "6E400011-B5A3-F393-E0A9-E50E24DCCA9E"
 READ = Characteristic.Properties.READ
 WRITE = Characteristic.Properties.WRITE
 NOTIFY = Characteristic.Properties.NOTIFY
@@ -43,6 +45,9 @@ class Peripheral:
         host.controller = Controller(name, link=link)
         self.device = Device(name=name, address=Address(address), host=host)
         self.ticks = Characteristic(TICKS, NOTIFY, Characteristic.READABLE, bytes(2))
+        # Two of one UUID in one service, as boards with several sensors of a kind have them.
+        self.levels = [b"\x0a", b"\x0b"]
+        self.tanks = [self.tank(index) for index in range(2)]
 
         async def read_level(_connection):
             await self.awake.wait()
@@ -84,6 +89,13 @@ class Peripheral:
                 ),
             ]
         )
+        self.device.add_services(
+            [
+                Service(TANKS, self.tanks),
+                # A second battery, in a service of its own.
+                Service(BATTERY, [Characteristic(LEVEL, READ, Characteristic.READABLE, bytes([50]))]),
+            ]
+        )
         self.device.advertising_data = bytes(
             AdvertisingData(
                 [
@@ -91,6 +103,18 @@ class Peripheral:
                     (AdvertisingData.MANUFACTURER_SPECIFIC_DATA, bytes.fromhex("99040100e7")),
                 ]
             )
+        )
+
+    def tank(self, index):
+        def write(_connection, value):
+            self.levels[index] = bytes(value)
+            print(json.dumps({"name": f"{self.name} tank {index}", "hex": self.levels[index].hex()}), flush=True)
+
+        return Characteristic(
+            TANK,
+            READ | WRITE | NOTIFY,
+            Characteristic.READABLE | Characteristic.WRITEABLE,
+            CharacteristicValue(read=lambda _connection: self.levels[index], write=write),
         )
 
     async def start(self):
@@ -116,6 +140,9 @@ class Peripheral:
             if self.device.connections:
                 count = (count + 1) % 65536
                 await self.device.notify_subscribers(self.ticks, struct.pack("<H", count))
+                if count % 10 == 0:
+                    for index, tank in enumerate(self.tanks):
+                        await self.device.notify_subscribers(tank, bytes([0xA0 + index]))
 
 
 async def main():

@@ -82,7 +82,7 @@ test("Bluetooth hands over the bytes of one element", async () => {
   }
   const extension = await host.host.converters.uplink<BleRead>("Mine", sensor);
   const uplink = new DeviceUplink(sensor, { strategy: undefined, extension });
-  const [bound] = [...uplink.reads.values()].flat();
+  const bound = uplink.reads[0]?.items[0];
   if (bound === undefined) {
     throw new Error("there is no item");
   }
