@@ -9,6 +9,7 @@ import { Central } from "./central.ts";
 import { Changes } from "./changes.ts";
 import { PeripheralLink } from "./link.ts";
 import { ScanWindows } from "./scan-windows.ts";
+import { Silence } from "./silence.ts";
 
 /** How an adapter is used; of several connectors on one adapter the first decides. */
 export interface AdapterSettings {
@@ -174,21 +175,18 @@ export class Adapter {
     }
   }
 
-  /** One opening of the adapter, to its loss. */
-  async #session(log: Logger, signal: AbortSignal, healthy: () => void): Promise<void> {
-    const { place, passive, connects } = this.settings;
+  /** To the loss of the adapter; opened again in between when nobody is heard. */
+  async #session(log: Logger, signal: AbortSignal, healthy: () => void): Promise<never> {
+    const silence = new Silence(this.#clock);
     try {
-      await using central = await Central.open(
-        { place, passive, connects, clock: this.#clock, log },
-        signal,
-      );
-      central.isWanted = (address) => this.#observers.size > 0 || this.#listeners.has(address);
-      central.onDiscover = (peripheral) => this.#seen(peripheral);
-      central.onRefusal = (id, error) => this.#links.get(id)?.refused(error);
-      this.#central = central;
-      healthy();
-      this.#say(undefined);
-      await this.#work(central, signal);
+      for (;;) {
+        await this.#open(log, silence, { signal, healthy });
+        log[silence.isFirst ? "warn" : "debug"](
+          "Nobody at all is heard: the Bluetooth adapter is started again",
+          { adapter: this.settings.name },
+        );
+        silence.again();
+      }
     } catch (error) {
       signal.throwIfAborted();
       this.#say(error instanceof Error ? error.message : String(error));
@@ -196,6 +194,33 @@ export class Adapter {
     } finally {
       this.#close();
     }
+  }
+
+  /** One opening of the adapter. Resolves when nobody is heard for too long. @throws TransientError when it is lost */
+  async #open(
+    log: Logger,
+    silence: Silence,
+    { signal, healthy }: { readonly signal: AbortSignal; readonly healthy: () => void },
+  ): Promise<void> {
+    const { place, passive, connects } = this.settings;
+    await using central = await Central.open(
+      { place, passive, connects, clock: this.#clock, log },
+      signal,
+    );
+    central.isWanted = (address) => this.#observers.size > 0 || this.#listeners.has(address);
+    central.onDiscover = (peripheral) => this.#seen(peripheral);
+    central.onHeard = () => {
+      if (silence.heard()) {
+        this.#changes.notify();
+      }
+    };
+    central.onRefusal = (id, error) => this.#links.get(id)?.refused(error);
+    this.#central = central;
+    healthy();
+    this.#say(undefined);
+    await this.#work(central, silence, signal);
+    this.#central = undefined;
+    this.#isScanning = false;
   }
 
   #close(): void {
@@ -210,7 +235,7 @@ export class Adapter {
     }
   }
 
-  async #work(central: Central, signal: AbortSignal): Promise<never> {
+  async #work(central: Central, silence: Silence, signal: AbortSignal): Promise<void> {
     const windows = new ScanWindows(this.settings, this.#clock);
     using _lost = central.loss.listen(() => this.#changes.notify());
     for (;;) {
@@ -227,11 +252,16 @@ export class Adapter {
         await central.stopScan(signal);
         this.#isScanning = false;
       }
-      if (candidate === undefined) {
-        await this.#pause(windows.pauseMs(wanted), signal);
-      } else {
+      if (candidate !== undefined) {
         await this.#connect(central, candidate);
+        continue;
       }
+      const leftMs = silence.leftMs(wanted && this.#links.size === 0);
+      if (leftMs === 0) {
+        return;
+      }
+      const pausesMs = [windows.pauseMs(wanted), leftMs].filter((ms) => ms !== undefined);
+      await this.#pause(pausesMs.length === 0 ? undefined : Math.min(...pausesMs), signal);
     }
   }
 

@@ -1,4 +1,5 @@
 import { EventEmitter } from "node:events";
+import { HCI_PACKET } from "#platform/h4";
 import { type AdapterPlace, type HciPort, openHciPort } from "#platform/hci-socket";
 import type { Clock } from "#sdk/clock";
 import { errorText, TransientError } from "#sdk/errors";
@@ -20,6 +21,9 @@ export interface CentralOptions {
   readonly log: Logger;
 }
 
+/** HCI_Hardware_Error (Core, Vol 4 Part E 7.7.16). */
+const HARDWARE_ERROR = 0x10;
+
 const OPEN_TIMEOUT_MS = 5000;
 /** From the reset of the controller to its readiness. */
 const READY_TIMEOUT_MS = 10_000;
@@ -33,6 +37,8 @@ const SCAN_TIMEOUT_MS = 5000;
 export class Central implements AsyncDisposable {
   /** Called for each advertisement. Set it before the first scan. */
   onDiscover: (peripheral: NoblePeripheral) => void = () => undefined;
+  /** Called with each report of advertisements, of whomever. */
+  onHeard: () => void = () => undefined;
   /** Called with each error response, and the peripheral it is from. */
   onRefusal: (peripheralId: string, error: AttError) => void = () => undefined;
   /**
@@ -182,7 +188,15 @@ export class Central implements AsyncDisposable {
       return;
     }
     this.#gate.answered(packet);
+    const failure = hardwareError(packet);
+    if (failure !== undefined) {
+      this.loss.happen(failure);
+      return;
+    }
     const addresses = reportAddresses(packet);
+    if (addresses !== undefined) {
+      this.onHeard();
+    }
     if (addresses !== undefined && !addresses.some((address) => this.isWanted(address))) {
       return;
     }
@@ -198,6 +212,15 @@ export class Central implements AsyncDisposable {
       this.#options.log.debug("A Bluetooth packet cannot be read", { error: errorText(error) });
     }
   }
+}
+
+/** What a controller says that has failed and begins anew: it knows nothing any more of links and scans. */
+function hardwareError(packet: Uint8Array): TransientError | undefined {
+  if (packet[0] !== HCI_PACKET.event || packet[1] !== HARDWARE_ERROR) {
+    return undefined;
+  }
+  const code = (packet[3] ?? 0).toString(16).padStart(2, "0");
+  return new TransientError(`The Bluetooth adapter has reset itself: hardware error 0x${code}`);
 }
 
 /** When disposed, takes away what noble has hooked on the end of the program: the gateway ends in its own order. */

@@ -113,6 +113,7 @@ export function proposeConnected(
   characteristics: readonly SeenCharacteristic[],
 ): Json {
   const sections: Record<"telemetry" | "attributes", Json[]> = { telemetry: [], attributes: [] };
+  const taken = new Set<string>();
   for (const { uuid, handle, properties, value } of characteristics) {
     const method = ["notify", "indicate"].some((one) => properties.includes(one))
       ? "notify"
@@ -122,12 +123,14 @@ export function proposeConnected(
       continue;
     }
     const { key, section = "telemetry", ...reading } = KNOWN[uuid] ?? guess(uuid, value);
-    const isOneOfSeveral = characteristics.filter((one) => one.uuid === uuid).length > 1;
     const item = { key, method, characteristicUUID: shortUuid(uuid), ...reading };
+    // A UUID alone stands for the first one.
+    const isFirst = !taken.has(uuid);
+    taken.add(uuid);
     sections[section].push(
-      isOneOfSeveral
-        ? { ...item, key: `${key}_${handle.toString(16)}`, handle: handleText(handle) }
-        : item,
+      isFirst
+        ? item
+        : { ...item, key: `${key}_${handle.toString(16)}`, handle: handleText(handle) },
     );
   }
   return { ...deviceOf(address, name), ...sections };

@@ -10,6 +10,7 @@ const LE_SET_SCAN_ENABLE = 0x200c;
 export class ScriptedController extends LoopbackServer {
   #socket: Socket | undefined;
   #isScanning = false;
+  #openings = 0;
 
   private constructor() {
     super();
@@ -17,6 +18,11 @@ export class ScriptedController extends LoopbackServer {
 
   static async listen(): Promise<ScriptedController> {
     return await new ScriptedController().listen();
+  }
+
+  /** How often it was opened. */
+  get openings(): number {
+    return this.#openings;
   }
 
   /** Waits until the gateway scans. */
@@ -36,6 +42,7 @@ export class ScriptedController extends LoopbackServer {
 
   protected override serve(socket: Socket): void {
     this.#socket = socket;
+    this.#openings += 1;
     this.#isScanning = false;
     const reader = new H4Reader();
     socket.on("data", (bytes: Buffer) => {

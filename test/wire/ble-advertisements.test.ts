@@ -3,6 +3,8 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Json } from "../../src/sdk/model.ts";
 import { RunningBle } from "../support/ble-connector.ts";
+import { TestHost } from "../support/connector-host.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { runs } from "../support/property-runs.ts";
 import { advertisingReport, ScriptedController } from "../support/scripted-controller.ts";
 import { until } from "../support/until.ts";
@@ -32,12 +34,13 @@ function marked(number: number): Uint8Array {
   return advertisingReport(ADDRESS, Uint8Array.of(5, 0xff, 0x99, 0x04, number >> 8, number & 0xff));
 }
 
-async function start(port: number): Promise<RunningBle> {
-  return await RunningBle.start({
+async function start(port: number, host?: TestHost): Promise<RunningBle> {
+  const file = {
     name: "Hall",
     adapter: `tcp:127.0.0.1:${port}`,
     devices: [{ name: "Any", MACAddress: ADDRESS, pollPeriod: 1, telemetry: [...ITEMS] }],
-  });
+  };
+  return await RunningBle.start(file, host);
 }
 
 test(
@@ -104,7 +107,8 @@ test(
     for (const end of [
       () => controller.reset(),
       () => controller.send(Uint8Array.from([0x77, 0x01, 0x02])),
-      () => controller.send(Uint8Array.from([4, 0x10, 1, 0x42]), Uint8Array.of(0)),
+      // It says that it has reset itself, and keeps the line open.
+      () => controller.send(Uint8Array.of(4, 0x10, 1, 0x42)),
     ]) {
       await controller.scanned();
       mark += 1;
@@ -120,6 +124,40 @@ test(
     await controller.scanned();
     controller.send(marked(0x7777));
     await until("a value", () => running.values("Any", "company").includes("7777"));
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "an adapter that hears nobody at all is started again, less and less often, until it hears somebody",
+  async () => {
+    const clock = new FakeClock();
+    await using controller = await ScriptedController.listen();
+    await using running = await start(controller.port, new TestHost({ type: "ble", clock }));
+    await controller.scanned();
+    expect(controller.openings).toBe(1);
+    const stranger = advertisingReport("00:11:22:33:44:55", Uint8Array.of(2, 1, 6));
+    for (const [openings, seconds] of [
+      [1, 59],
+      [2, 1],
+      [2, 119],
+      [3, 1],
+    ] as const) {
+      await clock.advance(seconds * 1000);
+      await until("it is as often open", () => controller.openings === openings);
+      await controller.scanned();
+    }
+    // A peripheral that is of no interest tells that the adapter works.
+    controller.send(stranger, marked(1));
+    await until("a value", () => running.values("Any", "company").length > 0);
+    await clock.advance(59_000);
+    controller.send(stranger, marked(2));
+    await until("a value", () => running.values("Any", "company").length > 1);
+    await clock.advance(59_000);
+    expect(controller.openings).toBe(3);
+    await clock.advance(1000);
+    await until("it is started again", () => controller.openings === 4);
+    expect(running.host.statuses.map(({ status }) => status)).not.toContain("disconnected");
   },
   TIMEOUT_MS,
 );
