@@ -1,14 +1,18 @@
 """Bluetooth peripherals on virtual controllers; one more controller is the gateway's adapter, H4 over TCP.
 
-Prints "ready PORT", then a JSON line for each write. Reads commands from standard input, one a line:
-`drop NAME` ends the link; `away NAME` ends it and stops advertising; `back NAME` advertises again; `hang NAME` and `wake NAME`: reads
-are not answered, and are again; `value NAME HEX`: what its battery level is from now on; `kick` closes the gateway's connection to the adapter.
+Prints "ready PORT", then a JSON line for each write, each return after `drops`, and each read that is not answered. Reads commands from standard input, one a line:
+`drop NAME` ends the link; `drops NAME COUNT SEED` ends this one and those that follow, each after up to half a second, COUNT times;
+`away NAME` ends it and stops advertising; `back NAME` advertises again; `hang NAME` and `wake NAME`: reads are not answered, and are
+again; `value NAME HEX`: what its battery level is from now on; `kick` closes the gateway's connection to the adapter; `reset`: the
+adapter resets itself and says so.
 """
 import asyncio
 import json
+import random
 import socket
 import struct
 import sys
+import time
 
 from bumble.att import ATT_Error
 from bumble.controller import Controller
@@ -29,6 +33,8 @@ TICKS = "6E400003-B5A3-F393-E0A9-E50E24DCCA9E"
 LOCKED = "6E400004-B5A3-F393-E0A9-E50E24DCCA9E"
 TANKS = "6E400010-B5A3-F393-E0A9-E50E24DCCA9E"
 TANK = "6E400011-B5A3-F393-E0A9-E50E24DCCA9E"
+ADVERTISING_MS = 100
+HARDWARE_ERROR = bytes([4, 0x10, 1, 0x42])
 READ = Characteristic.Properties.READ
 WRITE = Characteristic.Properties.WRITE
 NOTIFY = Characteristic.Properties.NOTIFY
@@ -39,6 +45,9 @@ class Peripheral:
         self.name = name
         self.label = b"none"
         self.level = bytes([level])
+        self.drops_left = 0
+        self.dropped_at = None
+        self.random = random.Random()
         self.awake = asyncio.Event()
         self.awake.set()
         host = Host()
@@ -50,7 +59,9 @@ class Peripheral:
         self.tanks = [self.tank(index) for index in range(2)]
 
         async def read_level(_connection):
-            await self.awake.wait()
+            if not self.awake.is_set():
+                print(json.dumps({"name": self.name}), flush=True)
+                await self.awake.wait()
             return self.level
 
         def write_label(_connection, value):
@@ -119,7 +130,35 @@ class Peripheral:
 
     async def start(self):
         await self.device.power_on()
-        await self.device.start_advertising(auto_restart=True)
+        self.device.on("connection", self.connected)
+        await self.advertise()
+
+    async def advertise(self):
+        await self.device.start_advertising(
+            auto_restart=True,
+            advertising_interval_min=ADVERTISING_MS,
+            advertising_interval_max=ADVERTISING_MS,
+        )
+
+    async def drops(self, count, seed):
+        self.drops_left = count
+        self.random.seed(seed)
+        if self.device.connections:
+            self.connected()
+
+    def connected(self, _connection=None):
+        if self.dropped_at is not None:
+            away_ms = round((time.monotonic() - self.dropped_at) * 1000)
+            self.dropped_at = None
+            print(json.dumps({"name": self.name, "awayMs": away_ms}), flush=True)
+        if self.drops_left > 0:
+            self.drops_left -= 1
+            self.dropping = asyncio.create_task(self.drop_later(self.random.random() / 2))
+
+    async def drop_later(self, seconds):
+        await asyncio.sleep(seconds)
+        self.dropped_at = time.monotonic()
+        await self.drop()
 
     async def drop(self):
         for connection in list(self.device.connections.values()):
@@ -153,7 +192,7 @@ async def main():
     transport = await open_tcp_server_transport_with_socket(sock)
     Controller("gateway", host_source=transport.source, host_sink=transport.sink, link=link)
     peripherals = {}
-    for number in range(1, 4):
+    for number in range(1, 5):
         peripheral = Peripheral(link, f"Door {number}", f"F0:F1:F2:F3:F4:0{number}", 90 + number)
         peripherals[peripheral.name.replace(" ", "")] = peripheral
         await peripheral.start()
@@ -163,12 +202,15 @@ async def main():
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
         command, *names = line.decode().split()
-        if command == "kick":
-            if transport.sink.transport is not None:
-                transport.sink.transport.close()
-            # A controller loses its links by the reset that follows; this one keeps them.
+        if command in ("kick", "reset"):
+            # A controller loses its links by a reset; this one keeps them.
             for one in peripherals.values():
                 await one.drop()
+            if command == "kick":
+                if transport.sink.transport is not None:
+                    transport.sink.transport.close()
+            else:
+                transport.sink.on_packet(HARDWARE_ERROR)
             continue
         one = peripherals[names[0]]
         if command == "drop":
@@ -176,7 +218,9 @@ async def main():
         elif command == "away":
             await one.away()
         elif command == "back":
-            await one.device.start_advertising(auto_restart=True)
+            await one.advertise()
+        elif command == "drops":
+            await one.drops(int(names[1]), int(names[2]))
         elif command == "value":
             one.level = bytes.fromhex("".join(names[1:]))
         elif command == "hang":

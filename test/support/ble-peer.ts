@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { pythonWithPeers } from "./python.ts";
 import { until } from "./until.ts";
 
-/** Names of the three peripherals. */
+/** Names of three peripherals; there is one more, `doorAddress(3)`. */
 export const DOORS = ["Door1", "Door2", "Door3"] as const;
 
 /** The address of one of them. */
@@ -14,6 +14,10 @@ export function doorAddress(index: number): string {
 export class BlePeer implements AsyncDisposable {
   /** What was written to a peripheral, by the name of it. */
   readonly writes: { readonly name: string; readonly hex: string }[] = [];
+  /** How long a peripheral was away each time, of those that were told to drop their links. */
+  readonly returns: { readonly name: string; readonly awayMs: number }[] = [];
+  /** Reads that came while they are not answered. */
+  readonly hanging: { readonly name: string }[] = [];
   readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
   #output = "";
   #lines = 0;
@@ -37,7 +41,7 @@ export class BlePeer implements AsyncDisposable {
     return Number(/ready (\d+)/.exec(this.#output)?.[1]);
   }
 
-  /** `drop Door1`, `away Door1`, `back Door1`, `hang Door1`, `wake Door1`, `value Door1 0a0b`, `kick`. */
+  /** `drop Door1`, `drops Door1 20 7`, `away Door1`, `back Door1`, `hang Door1`, `wake Door1`, `value Door1 0a0b`, `kick`, `reset`. */
   async say(command: string): Promise<void> {
     await this.#child.stdin.write(`${command}\n`);
     await this.#child.stdin.flush();
@@ -55,7 +59,10 @@ export class BlePeer implements AsyncDisposable {
       const lines = this.#output.split("\n");
       for (const line of lines.slice(this.#lines, -1)) {
         if (line.startsWith("{")) {
-          this.writes.push(JSON.parse(line));
+          const event = JSON.parse(line);
+          const events =
+            "hex" in event ? this.writes : "awayMs" in event ? this.returns : this.hanging;
+          events.push(event);
         }
       }
       this.#lines = lines.length - 1;
