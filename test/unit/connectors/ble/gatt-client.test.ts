@@ -7,6 +7,7 @@ import fc from "fast-check";
 import type { Characteristic } from "../../../../connectors/ble/gatt-client.ts";
 import { GattClient } from "../../../../connectors/ble/gatt-client.ts";
 import { DataError, RejectedError } from "../../../../src/sdk/errors.ts";
+import { runs } from "../../../support/property-runs.ts";
 
 const ATT_CHANNEL = 4;
 
@@ -227,6 +228,6 @@ test("whatever a peripheral answers, there is a result or a counted error, and a
         }
       },
     ),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   );
 });
