@@ -50,6 +50,8 @@ export interface ConfiguratorDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly source: ConfigurationSource;
+  /** Aborts when the gateway stops. */
+  readonly stopping: AbortSignal;
   readonly revisions: Revisions;
   readonly actuators: Actuators;
   /** Told after each change that took effect, with who made it. */
@@ -154,7 +156,10 @@ export class Configurator {
         await this.#catchUp(retry);
       });
     } catch (error) {
-      this.#deps.log.error("The configuration files could not be taken", { error });
+      // A stop breaks off what is under way; the next start reads the files.
+      if (!this.#deps.stopping.aborted) {
+        this.#deps.log.error("The configuration files could not be taken", { error });
+      }
     }
   }
 

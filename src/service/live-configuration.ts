@@ -76,6 +76,7 @@ export class LiveConfiguration implements AsyncDisposable {
       log,
       revisions,
       source: files,
+      stopping: this.#stop.signal,
       actuators: {
         swapSession,
         changeStorage: (storage) => this.#unlessStopped(delivery.changeStorage(storage)),
