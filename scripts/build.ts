@@ -120,7 +120,7 @@ async function build(outfile: string, target: Bun.Build.CompileTarget | undefine
 }
 
 await mkdir(join(dist, "build"), { recursive: true });
-const libraries = await packLibraries(join(dist, "build"), []);
+const libraries = await packLibraries(join(dist, "build"));
 const authorFiles = await embeddedAuthorFiles(join(dist, "build"));
 const { licenses, parts } = await collectParts(join(dist, "build"));
 const args = process.argv.slice(2);

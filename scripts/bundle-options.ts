@@ -11,7 +11,7 @@ const absent = (name: string): string =>
  * Packages that libraries import at the top and use in functions that are never called here, by what is put in their place. They are
  * 0.7 MB of scripts.
  */
-const REPLACED: Readonly<Record<string, string>> = {
+export const REPLACED: Readonly<Record<string, string>> = {
   // The run time has the same streams, and has loaded them anyway.
   "readable-stream": 'module.exports = require("node:stream");',
   // OpenSSH's formats of keys; ours are PEM and DER, which the run time reads.
@@ -19,6 +19,13 @@ const REPLACED: Readonly<Record<string, string>> = {
     export default { parseKey: absent, parsePrivateKey: absent };`,
   // Announcing a server to the network: the demo's is for this machine alone.
   "sterfive-bonjour-service": `export class Bonjour { constructor() { ${absent("sterfive-bonjour-service")} } }`,
+  // Cryptography for run times without any.
+  "@peculiar/webcrypto": `export class Crypto { constructor() { ${absent("@peculiar/webcrypto")} } }`,
+  // The run time knows versions, and arrays do the rest.
+  semver: "export default { lt: (a, b) => Bun.semver.order(a, b) < 0 };",
+  "lodash.partition":
+    "export default (list, is) => [list.filter((one) => is(one)), list.filter((one) => !is(one))];",
+  "lodash.sortby": "export default (list, key) => list.toSorted((a, b) => a[key] - b[key]);",
   // Watching folders of certificates: connectors read theirs when they connect.
   chokidar: `export default { watch() { ${absent("chokidar")} } };`,
 };

@@ -4,11 +4,12 @@ import { readFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 import { BUNDLE } from "./bundle-options.ts";
+import { opcuaServer } from "./opcua-server.ts";
 
 const root = join(import.meta.dir, "..");
 
 /** Folders whose library is packed. Their `library.ts` imports their `library-entry.ts`, which names what is used of the library. */
-const PACKED = ["connectors/ble", "connectors/opcua", "src/demo"];
+const PACKED = ["connectors/ble", "connectors/opcua", "src/demo", "src/demo/opcua"];
 
 /** What a script is imported by. */
 const importName = (file: string): string =>
@@ -22,13 +23,12 @@ const entryOf = (folder: string): string => join(root, folder, "library-entry.ts
 /** Bundles the libraries into a directory: what two of them use is in it once. Gives what the program is built with. */
 export async function packLibraries(
   directory: string,
-  plugins: readonly Bun.BunPlugin[],
 ): Promise<{ readonly plugins: Bun.BunPlugin[]; readonly external: string[] }> {
   const result = await Bun.build({
     ...BUNDLE,
     entrypoints: PACKED.map(entryOf),
     root,
-    plugins: [...BUNDLE.plugins, ...plugins],
+    plugins: [...BUNDLE.plugins, opcuaServer],
     splitting: true,
     metafile: true,
     naming: { entry: "[dir]/[name].js", chunk: "library-[hash].js" },

@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { REPLACED } from "../bundle-options.ts";
 
 /** A package of which something is inside the program. */
 export interface BundledPackage {
@@ -17,9 +18,16 @@ export interface BundledPackage {
 const PACKAGE_FOLDER = /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/;
 const LICENSE_FILE = /^(licen[cs]e|copying|notice)([.-].*)?$/i;
 /** Empty packages and ours in the place of others: nothing of third parties. */
-const OWN = new Set(["empty-npm-package", "@abandonware/bluetooth-hci-socket"]);
-/** Packages that name their licence in their README only. */
-const SAID_IN_README: Readonly<Record<string, string>> = { "precond@0.2.3": "MIT" };
+const OWN = new Set([
+  "empty-npm-package",
+  "@abandonware/bluetooth-hci-socket",
+  ...Object.keys(REPLACED),
+]);
+/** Packages that name their licence in their README or LICENSE only. */
+const SAID_ELSEWHERE: Readonly<Record<string, string>> = {
+  "dequeue@1.0.5": "BSD-2-Clause",
+  "precond@0.2.3": "MIT",
+};
 
 /** Package folders of which at least one byte is in the output, by the bundler's own account. */
 export function bundledFolders(metafile: Bun.BuildMetafile): readonly string[] {
@@ -50,7 +58,7 @@ export async function bundledPackages(
     if (OWN.has(name)) {
       continue;
     }
-    const license = textOf(manifest, "license") || (SAID_IN_README[`${name}@${version}`] ?? "");
+    const license = textOf(manifest, "license") || (SAID_ELSEWHERE[`${name}@${version}`] ?? "");
     if (license === "") {
       throw new Error(`Package ${name} ${version} is bundled and names no licence in package.json`);
     }

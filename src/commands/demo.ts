@@ -31,7 +31,7 @@ export const demoCommand = defineCommand({
     port: {
       type: "string",
       description:
-        "With --peers: port of the platform; the next two are the devices' (default 18830)",
+        "With --peers: port of the platform; the next three are the devices' (default 18830)",
       valueHint: "N",
     },
   },
@@ -49,8 +49,8 @@ export const demoCommand = defineCommand({
 
 /** The platform and the devices alone, until a signal. */
 async function runPeers(port: number): Promise<number> {
-  if (!Number.isInteger(port) || port < 1 || port > 65_533) {
-    throw new UsageError("--port must be a whole number from 1 to 65533");
+  if (!Number.isInteger(port) || port < 1 || port > 65_532) {
+    throw new UsageError("--port must be a whole number from 1 to 65532");
   }
   using stop = new StopSignal();
   const { DemoPeers } = await import("../demo/peers.ts");

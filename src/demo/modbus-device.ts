@@ -1,6 +1,9 @@
-import { createServer } from "node:net";
 import { ServerTCP } from "modbus-serial";
 import type { Clock } from "#sdk/clock";
+import { freePort } from "./free-port.ts";
+
+/** Name of the device. */
+export const COMPRESSOR = "Compressor 1";
 
 /** Registers and coils of the simulated compressor at `elapsedMs` since the start; 32-bit values have the high word first. */
 function registersAt(elapsedMs: number): ReadonlyMap<number, number> {
@@ -26,7 +29,7 @@ export function demoSlave(port: number): object {
     host: "127.0.0.1",
     port,
     unitId: 1,
-    deviceName: "Compressor 1",
+    deviceName: COMPRESSOR,
     deviceType: "Compressor",
     pollPeriod: 1000,
     timeout: 3,
@@ -79,20 +82,4 @@ export class DemoModbusDevice implements AsyncDisposable {
     this.#server.close(() => resolve());
     await promise;
   }
-}
-
-/** The library takes port 0 for "no port given". */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  server.once("error", reject);
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address();
-    resolve(typeof address === "object" && address !== null ? address.port : 0);
-  });
-  const port = await promise;
-  const closed = Promise.withResolvers<void>();
-  server.close(() => closed.resolve());
-  await closed.promise;
-  return port;
 }

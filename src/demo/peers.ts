@@ -4,13 +4,14 @@ import { createLogger, type LogSink } from "#sdk/logger";
 import { DemoBroker } from "./broker.ts";
 import { DeviceSimulation } from "./devices.ts";
 import { DemoModbusDevice } from "./modbus-device.ts";
+import { DemoPress } from "./opcua/press.ts";
 import { ThingsBoardDouble } from "./thingsboard/server.ts";
 
 /** What the peers need of their surroundings. */
 export interface PeersOptions {
   readonly clock: Clock;
   readonly sink: LogSink;
-  /** Of the platform; the broker has the next one, the Modbus device the one after it. */
+  /** Of the platform; the next ones are those of the broker, the Modbus device and the OPC UA server. */
   readonly port: number;
   /** Called with each value that reaches the platform: `Modbus 1 r_0 = 78`. */
   readonly onValue: (text: string) => void;
@@ -42,11 +43,12 @@ export class DemoPeers implements AsyncDisposable {
       platform.onValue(({ device, point }) => onValue(`${device} ${point.key} = ${point.text}`));
       const broker = resources.use(await DemoBroker.listen(port + 1));
       resources.use(await DemoModbusDevice.listen(clock, port + 2));
+      resources.use(await DemoPress.listen(clock, port + 3));
       const log = createLogger({ source: "demo", level: "warn", clock, sink });
       resources.use(await DeviceSimulation.start(broker.port, clock, log));
     } catch (error) {
       throw new TransientError(
-        `Cannot listen on the ports ${port} to ${port + 2} of 127.0.0.1: ${errorText(error)}; --port takes others`,
+        `Cannot listen on the ports ${port} to ${port + 3} of 127.0.0.1: ${errorText(error)}; --port takes others`,
         { cause: error },
       );
     }
@@ -61,6 +63,7 @@ export class DemoPeers implements AsyncDisposable {
       `  ThingsBoard stand-in  ${at(0)}   access token ${PEERS_TOKEN}`,
       `  MQTT broker           ${at(1)}   a pump, a meter and a climate sensor publish under plant/`,
       `  Modbus TCP device     ${at(2)}   unit 1, a compressor`,
+      `  OPC UA server         opc.tcp://${at(3)}/press   a press`,
       "",
       "Values that reach the platform are shown here. In another terminal:",
       `  tbgw init --config ./config --host 127.0.0.1 --port ${this.#port} --token ${PEERS_TOKEN}`,

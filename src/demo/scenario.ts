@@ -1,17 +1,22 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "#sdk/clock";
 import { ledgerImbalance, total } from "#sdk/ledger";
 import { createLogger, type LogSink } from "#sdk/logger";
-import { loadConfiguration } from "../config/load.ts";
+import { type LoadedConfiguration, loadConfiguration } from "../config/load.ts";
+import type { Overlay } from "../config/text-file.ts";
 import { connectorTypes } from "../connector/registry.ts";
 import { Gateway } from "../service/gateway.ts";
+import type { GatewaySetup } from "../service/gateway-setup.ts";
 import { gatewaySetup } from "../service/setup.ts";
 import type { GatewayStatus } from "../service/status.ts";
 import { DemoBroker } from "./broker.ts";
-import { DEMO_MAPPINGS, DeviceSimulation } from "./devices.ts";
-import { DemoModbusDevice, demoSlave } from "./modbus-device.ts";
+import { DEMO_TOKEN, writeConfiguration } from "./configuration.ts";
+import { DeviceSimulation, SIMULATED_DEVICES } from "./devices.ts";
+import { COMPRESSOR, DemoModbusDevice } from "./modbus-device.ts";
+import { LatePress } from "./opcua/late-press.ts";
+import { PRESS } from "./opcua/press.ts";
 import { ThingsBoardDouble } from "./thingsboard/server.ts";
 
 /** What the demo needs of its surroundings. */
@@ -49,18 +54,19 @@ export interface DemoSummary {
   readonly rejected: number;
   readonly dropped: number;
   readonly uplinkConnected: boolean;
+  /** The last value of each key of each device, in the literal JSON text that the platform has. */
+  readonly values: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
-const TOKEN = "DEMO_GATEWAY_TOKEN";
 /** Points the stand-in keeps of each series, so that a demo may run for days. */
 const KEPT_POINTS = 100;
-/** How long the end of the demo waits for the queue to drain. */
-const DRAIN_MS = 15_000;
+/** How long the end of the demo waits for its slowest device, and for the queue to drain. */
+const PATIENCE_MS = 15_000;
 const LOOK_EVERY_MS = 50;
 
 /**
- * Everything on one machine: the ThingsBoard stand-in, a broker with three simulated devices, one that speaks Modbus TCP, and a real
- * gateway with a real store between them, configured by files as a user would write them.
+ * Everything on one machine: the ThingsBoard stand-in, a broker with three simulated devices, one that speaks Modbus TCP, one that is an
+ * OPC UA server, and a real gateway with a real store between them, configured by files as a user would write them.
  */
 export class Demo implements AsyncDisposable {
   readonly #options: DemoOptions;
@@ -68,6 +74,7 @@ export class Demo implements AsyncDisposable {
   readonly #platform: ThingsBoardDouble;
   readonly #gateway: Gateway;
   readonly #simulation: DeviceSimulation;
+  readonly #press: LatePress;
   #cut = false;
 
   private constructor(options: DemoOptions, parts: DemoParts) {
@@ -76,6 +83,7 @@ export class Demo implements AsyncDisposable {
     this.#platform = parts.platform;
     this.#gateway = parts.gateway;
     this.#simulation = parts.simulation;
+    this.#press = parts.press;
   }
 
   /** Starts everything in a temporary folder on free ports of 127.0.0.1. */
@@ -87,26 +95,19 @@ export class Demo implements AsyncDisposable {
     const platform = resources.use(
       await ThingsBoardDouble.listen({ clock, retainSeries: KEPT_POINTS, keepTranscript: false }),
     );
-    platform.createGateway("Demo gateway", { type: "ACCESS_TOKEN", token: TOKEN });
+    platform.createGateway("Demo gateway", { type: "ACCESS_TOKEN", token: DEMO_TOKEN });
     const broker = resources.use(await DemoBroker.listen());
     const modbus = resources.use(await DemoModbusDevice.listen(clock));
-    await writeConfiguration(dir, {
-      platform: platform.port,
-      broker: broker.port,
-      modbus: modbus.port,
-    });
-    const configuration = await loadConfiguration({
-      configDir: join(dir, "config"),
-      dataDir: join(dir, "data"),
-      env: {},
-      cwd: dir,
-      connectorTypes,
-    });
-    const setup = gatewaySetup(configuration, "info");
-    const gateway = resources.use(await Gateway.start(setup, { clock, sink, onFailure }));
     const log = createLogger({ source: "demo", level: "warn", clock, sink });
+    const press = resources.use(new LatePress(clock, log));
+    const config = join(dir, "config");
+    const at = { platform: platform.port, broker: broker.port, modbus: modbus.port };
+    await writeConfiguration(config, at);
+    const setup = await demoSetup(dir, config);
+    const gateway = resources.use(await Gateway.start(setup, { clock, sink, onFailure }));
     const simulation = resources.use(await DeviceSimulation.start(broker.port, clock, log));
-    return new Demo(options, { resources: resources.move(), platform, gateway, simulation });
+    press.begin((opcua) => writeConfiguration(config, { ...at, opcua }));
+    return new Demo(options, { resources: resources.move(), platform, gateway, simulation, press });
   }
 
   /** The state of everything, with the last values as the platform has them. */
@@ -136,21 +137,34 @@ export class Demo implements AsyncDisposable {
     this.#cut = false;
   }
 
-  /** Stops the devices, waits until the queue is empty, and adds up. */
+  /** Waits until each device has been seen, stops them, waits until the queue is empty, and adds up. */
   async finish(): Promise<DemoSummary> {
     if (this.#cut) {
       await this.restoreUplink();
     }
-    await this.#simulation[Symbol.asyncDispose]();
-    const { clock } = this.#options;
-    const endMs = clock.monotonicMs() + DRAIN_MS;
-    const never = new AbortController().signal;
-    let status = await this.#gateway.status();
-    while (!isSettled(status) && clock.monotonicMs() < endMs) {
-      await clock.sleep(LOOK_EVERY_MS, never);
-      status = await this.#gateway.status();
+    const names = [...SIMULATED_DEVICES.map(({ name }) => name), COMPRESSOR];
+    if (await this.#press.isThere()) {
+      names.push(PRESS);
     }
-    return summaryOf(status);
+    await this.#until(({ values }) =>
+      names.every((name) => values.some(({ device }) => device === name)),
+    );
+    await this.#simulation[Symbol.asyncDispose]();
+    await this.#press.halt();
+    return summaryOf(await this.#until(({ status }) => isSettled(status)));
+  }
+
+  /** The first look at which `isOver`, or the last one when that does not come. */
+  async #until(isOver: (frame: DemoFrame) => boolean): Promise<DemoFrame> {
+    const { clock } = this.#options;
+    const endMs = clock.monotonicMs() + PATIENCE_MS;
+    const never = new AbortController().signal;
+    let frame = await this.frame();
+    while (!isOver(frame) && clock.monotonicMs() < endMs) {
+      await clock.sleep(LOOK_EVERY_MS, never);
+      frame = await this.frame();
+    }
+    return frame;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -163,11 +177,23 @@ interface DemoParts {
   readonly platform: ThingsBoardDouble;
   readonly gateway: Gateway;
   readonly simulation: DeviceSimulation;
+  readonly press: LatePress;
+}
+
+/** The gateway as its files have it, which it watches. */
+async function demoSetup(dir: string, configDir: string): Promise<GatewaySetup> {
+  const place = { configDir, dataDir: join(dir, "data"), env: {}, cwd: dir, connectorTypes };
+  const load = (overlay?: Overlay): Promise<LoadedConfiguration> =>
+    loadConfiguration({ ...place, overlay });
+  const setup = (loaded: LoadedConfiguration): GatewaySetup => gatewaySetup(loaded, "info");
+  const loaded = await load();
+  return { ...setup(loaded), files: { loaded, load, setup } };
 }
 
 /** The ledger and the link in one line of numbers. */
-export function summaryOf(status: GatewayStatus): DemoSummary {
+export function summaryOf({ status, values }: DemoFrame): DemoSummary {
   const { ledger } = status.store;
+  const byDevice = Map.groupBy(values, ({ device }) => device);
   return {
     devices: status.devices,
     received: ledger.received,
@@ -178,6 +204,12 @@ export function summaryOf(status: GatewayStatus): DemoSummary {
     rejected: total(ledger.rejected),
     dropped: total(ledger.dropped) + ledger.quarantined,
     uplinkConnected: status.link.state === "connected",
+    values: Object.fromEntries(
+      [...byDevice].map(([device, points]) => [
+        device,
+        Object.fromEntries(points.map(({ key, text }) => [key, text])),
+      ]),
+    ),
   };
 }
 
@@ -185,42 +217,4 @@ export function summaryOf(status: GatewayStatus): DemoSummary {
 function isSettled({ link, store }: GatewayStatus): boolean {
   const { intake, delivery } = ledgerImbalance(store.ledger);
   return link.state === "connected" && store.ledger.queued === 0 && intake === 0 && delivery === 0;
-}
-
-async function writeConfiguration(
-  dir: string,
-  ports: { readonly platform: number; readonly broker: number; readonly modbus: number },
-): Promise<void> {
-  const gateway = {
-    thingsboard: {
-      host: "127.0.0.1",
-      port: ports.platform,
-      security: { type: "accessToken", accessToken: TOKEN },
-      // The ledger that is shown counts values of the devices alone.
-      statistics: { enable: false },
-    },
-    storage: { type: "sqlite" },
-    connectors: [
-      { type: "mqtt", name: "Plant broker", configuration: "mqtt.json" },
-      { type: "modbus", name: "Compressors", configuration: "modbus.json" },
-    ],
-    tbgw: { web: { enabled: false } },
-  };
-  const mqtt = {
-    broker: {
-      host: "127.0.0.1",
-      port: ports.broker,
-      version: 4,
-      clientId: "tbgw-demo",
-      cleanSession: false,
-      security: { type: "anonymous" },
-    },
-    mapping: DEMO_MAPPINGS,
-  };
-  const config = join(dir, "config");
-  await mkdir(config, { mode: 0o700 });
-  await writeFile(join(config, "tb_gateway.json"), JSON.stringify(gateway, null, 2));
-  await writeFile(join(config, "mqtt.json"), JSON.stringify(mqtt, null, 2));
-  const modbus = { master: { slaves: [demoSlave(ports.modbus)] } };
-  await writeFile(join(config, "modbus.json"), JSON.stringify(modbus, null, 2));
 }

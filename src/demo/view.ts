@@ -18,6 +18,9 @@ const CLEAR_LINE = "\u001B[K";
 const CLEAR_BELOW = "\u001B[J";
 
 const BAR_WIDTH = 40;
+const DEVICE_WIDTH = 14;
+/** A key and its value. */
+const CELL_WIDTH = 31;
 
 /** Rates from two frames `elapsedMs` apart. */
 export function ratesBetween(
@@ -53,7 +56,7 @@ export function frameScreen(
   info: { readonly seconds: number; readonly mostQueued: number; readonly hint: string },
 ): string {
   const lines = [
-    `${BOLD}tbgw demo${RESET}  ${DIM}devices → MQTT, Modbus → gateway with durable store → ThingsBoard (simulated)   ${info.seconds.toFixed(0)} s${RESET}`,
+    `${BOLD}tbgw demo${RESET}  ${DIM}MQTT, Modbus, OPC UA → gateway with durable store → ThingsBoard   ${info.seconds.toFixed(0)} s${RESET}`,
     "",
     ...valueLines(frame),
     "",
@@ -67,16 +70,17 @@ export function frameScreen(
   return HOME + lines.map((line) => `${line}${CLEAR_LINE}`).join("\n") + CLEAR_BELOW;
 }
 
+/** Two keys a line: all devices fit into a terminal of 80 columns and 24 rows. */
 function valueLines(frame: DemoFrame): string[] {
-  const lines = [
-    `${BOLD}${"Device".padEnd(16)}${"Key".padEnd(14)}${"Value on the platform".padStart(24)}${RESET}`,
-  ];
-  let last = "";
-  for (const { device, key, text } of frame.values) {
-    lines.push(
-      `${(device === last ? "" : device).padEnd(16)}${key.padEnd(14)}${text.padStart(24)}`,
+  const lines = [`${BOLD}${"Device".padEnd(DEVICE_WIDTH)}Values on the platform${RESET}`];
+  for (const [device, values] of Map.groupBy(frame.values, (value) => value.device)) {
+    const cells = values.map(
+      ({ key, text }) => `${key} ${text.padStart(CELL_WIDTH - key.length - 1)}`,
     );
-    last = device;
+    for (let at = 0; at < cells.length; at += 2) {
+      const name = (at === 0 ? device : "").padEnd(DEVICE_WIDTH);
+      lines.push(`${name}${cells.slice(at, at + 2).join("  ")}`.trimEnd());
+    }
   }
   if (frame.values.length === 0) {
     lines.push(`${DIM}nothing yet${RESET}`);

@@ -44,11 +44,12 @@ test(
     expect(code).toBe(0);
     const summary = JSON.parse(out);
     expect(summary).toMatchObject({
-      devices: 4,
+      devices: 5,
       queued: 0,
       rejected: 0,
       dropped: 0,
       uplinkConnected: true,
+      values: { "Press 1": { forceSetpoint: "120.0" } },
     });
     expect(summary.acknowledged).toBeGreaterThan(0);
   },

@@ -84,15 +84,27 @@ describe("tbgw", () => {
 
   test("demo works from an empty directory with an empty environment", async () => {
     await using dir = await emptyDir();
-    const { code, out } = await tbgw(["demo", "--seconds", "10", "--json"], dir.path);
+    const { code, out } = await tbgw(["demo", "--seconds", "8", "--json"], dir.path);
     expect(code).toBe(0);
     const summary = JSON.parse(out);
     expect(summary).toMatchObject({
-      devices: 4,
+      devices: 5,
       queued: 0,
       rejected: 0,
       dropped: 0,
       uplinkConnected: true,
+      values: {
+        // MQTT, Modbus, OPC UA.
+        "Pump 1": { running: expect.any(String) },
+        "Compressor 1": { running: "true" },
+        "Press 1": {
+          force: expect.stringMatching(/^\d+\.\d+$/),
+          strokes: expect.stringMatching(/^\d+$/),
+          running: expect.stringMatching(/^(true|false)$/),
+          phase: expect.stringMatching(/^"(closing|pressing|opening|idle)"$/),
+          forceSetpoint: "120.0",
+        },
+      },
     });
     expect(summary.acknowledged).toBeGreaterThan(50);
     expect(summary.received).toBe(summary.acknowledged);

@@ -50,7 +50,7 @@ describe("the first device", () => {
           "tbgw run",
         ]);
         // The ports are the only thing that a machine with other tests on it may not have free.
-        const first = await freePortRow(3);
+        const first = await freePortRow(4);
         const onPorts = (line: string): string =>
           line.replaceAll(/\b1883([0-2])\b/g, (_, offset: string) =>
             String(first + Number(offset)),

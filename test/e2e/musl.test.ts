@@ -13,7 +13,12 @@ async function expectDemo(machine: MuslMachine, ...before: readonly string[]): P
   console.log(`musl: exit ${code} ${out.trim()}`);
   expect(code).toBe(0);
   const summary = JSON.parse(out);
-  expect(summary).toMatchObject({ devices: 4, rejected: 0, dropped: 0 });
+  expect(summary).toMatchObject({
+    devices: 5,
+    rejected: 0,
+    dropped: 0,
+    values: { "Press 1": { forceSetpoint: "120.0" } },
+  });
   expect(summary.acknowledged).toBeGreaterThan(0);
 }
 
