@@ -260,6 +260,7 @@ export class MemoryStore implements EventStore {
     } catch (error) {
       if (error instanceof RejectedError) {
         this.#account.refused(options.values, options.collected, error.reason);
+        this.#changed();
       }
       throw error;
     }

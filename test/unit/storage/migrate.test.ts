@@ -119,4 +119,17 @@ describe("a change of the settings", () => {
     expect(await texts(store)).toEqual(records(0, 20).map(({ json }) => json));
     expect(store.stats().ledger).toMatchObject({ stored: 20, queued: 20, dropped: {} });
   });
+
+  test("a store in memory writes down what it refuses too, however long nothing else happens", async () => {
+    const full = await open({ kind: "memory", maxRecords: 10, whenFull: "drop-newest" });
+    await put(full, 0, 10);
+    await clock.advance(60_000);
+    await expect(put(full, 10, 5)).rejects.toThrow("Cannot store");
+    await clock.advance(60_000);
+    expect(new LedgerFile(dataDir).read()?.ledger).toMatchObject({
+      received: 15,
+      rejected: { "store-full": 5 },
+    });
+    await full[Symbol.asyncDispose]();
+  });
 });
