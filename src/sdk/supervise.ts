@@ -14,7 +14,9 @@ export interface Link {
     readonly factor?: number;
     readonly ceilingMs?: number;
   };
-  /** Opens the link, calls `healthy` when it is up, and returns or throws when it is lost. */
+  /** Nobody has to be told that it is up for the first time. Default: false. */
+  readonly isInternal?: boolean;
+  /** Opens the link, calls `healthy` once it is up, and returns or throws when it is lost. */
   run(signal: AbortSignal, healthy: () => void): Promise<void>;
   /** Told how long the pause before the next `run` will be, each time one begins. Must not throw. */
   paused?(delayMs: number): void;
@@ -88,7 +90,9 @@ class LinkReporter {
   up(): void {
     const { clock, log } = this.#link.host;
     if (this.#down === undefined) {
-      log.info("Link is up", { link: this.#link.name });
+      if (this.#link.isInternal !== true) {
+        log.info("Link is up", { link: this.#link.name });
+      }
       return;
     }
     const afterS = Math.round((clock.monotonicMs() - this.#down.sinceMs) / 1000);

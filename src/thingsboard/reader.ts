@@ -39,10 +39,13 @@ export class Reader {
     }
   }
 
-  /** Reads until `signal` aborts; rejects with its reason. @throws TransientError when the store does. */
-  async run(signal: AbortSignal): Promise<never> {
+  /**
+   * Reads until `signal` aborts; rejects with its reason. Calls `healthy` after the first read. @throws TransientError when the
+   * store does.
+   */
+  async run(signal: AbortSignal, healthy: () => void): Promise<never> {
     const { arrived, backlog, store, unsendable } = this.#host;
-    for (;;) {
+    for (let reads = 0; ; ) {
       const room = await this.#room(signal);
       const stop = new AbortController();
       let rewound = false;
@@ -53,6 +56,10 @@ export class Reader {
       try {
         const reading = AbortSignal.any([signal, stop.signal]);
         const { records, last } = await store.next(backlog.position, room, reading);
+        reads += 1;
+        if (reads === 1) {
+          healthy();
+        }
         if (!rewound) {
           for (const { cursor, reason } of backlog.take(records, last)) {
             unsendable(cursor, reason);

@@ -54,16 +54,21 @@ export class Releaser {
       {
         name: "event store, acknowledging",
         host: { clock, log },
-        run: (inner) => this.#work(inner),
+        isInternal: true,
+        run: (inner, healthy) => this.#work(inner, healthy),
       },
       signal,
     );
   }
 
-  async #work(signal: AbortSignal): Promise<void> {
-    for (;;) {
+  /** `healthy` is called after the first group. */
+  async #work(signal: AbortSignal, healthy: () => void): Promise<void> {
+    for (let groups = 0; ; groups += 1) {
       await this.#something(signal);
       await this.#flush();
+      if (groups === 0) {
+        healthy();
+      }
       if (this.pending === 0) {
         const idle = this.#idle;
         this.#idle = [];

@@ -52,6 +52,7 @@ export class Sender implements SessionUser {
   #acknowledgedAttributeRecords = 0;
   #quarantinedRecords = 0;
   #draining = false;
+  #awaitsStore = false;
   /** Monotonic time of the last moment at which nothing could be expected. */
   #calmAtMs = 0;
   #pumping = false;
@@ -113,7 +114,8 @@ export class Sender implements SessionUser {
       {
         name: "event store, reading",
         host: { clock, log },
-        run: (readSignal) => this.#reader.run(readSignal),
+        isInternal: true,
+        run: (readSignal, healthy) => this.#reader.run(readSignal, healthy),
       },
       inner,
     );
@@ -290,7 +292,13 @@ export class Sender implements SessionUser {
     if (this.#releaser.pending < MAX_UNCONFIRMED) {
       return false;
     }
-    this.#releaser.whenIdle(() => this.#pump());
+    if (!this.#awaitsStore) {
+      this.#awaitsStore = true;
+      this.#releaser.whenIdle(() => {
+        this.#awaitsStore = false;
+        this.#pump();
+      });
+    }
     return true;
   }
 

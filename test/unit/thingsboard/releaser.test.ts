@@ -89,3 +89,31 @@ test("records set aside share a commit, so that many of them delay no release", 
   stop.abort(new Error("the test is over"));
   await running;
 });
+
+test("a disk that refuses now and then is asked again soon each time, and said to be back", async () => {
+  const clock = new FakeClock();
+  const { log, messages } = memoryLog();
+  const done: string[] = [];
+  let isRefusing = false;
+  const disk = store(0, done);
+  const flaky: EventStore = {
+    ...disk,
+    release: (cursors) =>
+      isRefusing ? Promise.reject(new TransientError("The disk is full")) : disk.release(cursors),
+  };
+  const releaser = new Releaser({ store: flaky, clock, log });
+  const stop = new AbortController();
+  const running = Promise.allSettled([releaser.run(stop.signal)]);
+  for (let round = 1; round <= 8; round += 1) {
+    await clock.advance(7_200_000);
+    isRefusing = true;
+    releaser.release(at(round));
+    await clock.advance(0);
+    isRefusing = false;
+    await clock.advance(1000);
+    expect(done.length).toBe(round);
+  }
+  expect([messages("warn").length, messages("info").length]).toEqual([8, 8]);
+  stop.abort(new Error("the test is over"));
+  await running;
+});
