@@ -1,4 +1,6 @@
 import { closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { freeBytes } from "#platform/disk";
 
 /** The log may be this big and must then find room in the file: with so much kept back it does, however full the disk is. */
 const MAX_RESERVE_BYTES = 5 * 1024 * 1024;
@@ -22,15 +24,18 @@ export function logBytes(maxBytes: number): number {
 /**
  * A file that does nothing but take space, which is given up when the disk is full: the log needs it to be
  * written back, releases need the log, and only releases can make a full disk empty again. While the space is given up only batches that fit into the file's own free pages are taken.
+ * Never throws: a disk that does not answer is one without space.
  */
 export class Reserve {
   readonly #path: string;
   readonly #sizeBytes: number;
+  readonly #free: (folder: string) => number;
   #isSpent = false;
 
-  /** `path`: the store's file; the reserve lies beside it. Nothing is written before `restore`. */
-  constructor(path: string, sizeBytes: number) {
+  /** `path`: the store's file; the reserve lies beside it. Nothing is written before `restore`. `free`: bytes that a disk has left. */
+  constructor(path: string, sizeBytes: number, free: (folder: string) => number = freeBytes) {
     this.#sizeBytes = sizeBytes;
+    this.#free = free;
     this.#path = path.replace(/\.db$/, "") + ".reserve";
   }
 
@@ -41,7 +46,7 @@ export class Reserve {
   /** Gives the space up. */
   spend(): void {
     this.#isSpent = true;
-    rmSync(this.#path, { force: true });
+    this.#remove();
   }
 
   /**
@@ -54,14 +59,35 @@ export class Reserve {
 
   /** Takes the space again, unless it is there; false while the disk has none. */
   restore(): boolean {
-    if (!this.#isThere()) {
-      this.#isSpent = !this.#write();
+    if (this.#heldBytes() !== this.#sizeBytes) {
+      // Looked for first: it is asked for with each commit, and half of it would take the last space from others each time.
+      this.#isSpent = !(this.#hasSpace() && this.#write());
     }
     return !this.#isSpent;
   }
 
-  #isThere(): boolean {
-    return statSync(this.#path, { throwIfNoEntry: false })?.size === this.#sizeBytes;
+  #heldBytes(): number {
+    try {
+      return statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0;
+    } catch {
+      return 0;
+    }
+  }
+
+  #hasSpace(): boolean {
+    try {
+      return this.#free(dirname(this.#path)) + this.#heldBytes() >= this.#sizeBytes;
+    } catch {
+      return false;
+    }
+  }
+
+  #remove(): void {
+    try {
+      rmSync(this.#path, { force: true });
+    } catch {
+      return; // The space is not given up then, and the commit that needs it fails again.
+    }
   }
 
   #write(): boolean {
@@ -79,7 +105,7 @@ export class Reserve {
       return true;
     } catch {
       // Half of it would be no help to anybody.
-      rmSync(this.#path, { force: true });
+      this.#remove();
       return false;
     }
   }
