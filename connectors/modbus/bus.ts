@@ -39,6 +39,8 @@ export interface TurnOptions {
 
 /** After a time-out the line must be silent this long, so that a late answer is not taken for the next one. */
 const QUIET_MS = 50;
+/** Longest silence for the sake of an answer that may still be owed. */
+const LONGEST_QUIET_MS = 1000;
 /** After a broadcast every slave works on it (Modbus over serial line §2.4.1). */
 const BROADCAST_REST_MS = 100;
 /** A TCP connection on which nobody answers is replaced, but not for a single lost answer. */
@@ -59,6 +61,8 @@ export class Bus {
   /** Units that are on this line, and those that were silent since the last answer of any. */
   readonly #units = new Set<number>();
   readonly #silent = new Set<number>();
+  /** Units that may owe an answer: nothing in it would tell that it is not the next one's. */
+  readonly #owing = new Set<number>();
   #silences = 0;
   #counted = { crcErrors: 0, foreignFrames: 0 };
   #client: ModbusClient | undefined;
@@ -161,6 +165,7 @@ export class Bus {
     this.#client = client;
     this.#counted = { crcErrors: 0, foreignFrames: 0 };
     this.#forgetSilence();
+    this.#owing.clear();
     this.#options.onConnected();
     this.changes.notify();
     try {
@@ -249,6 +254,7 @@ export class Bus {
         restMs = Math.max(restMs, BROADCAST_REST_MS);
       } else {
         this.#answered(reply, metrics);
+        restMs = Math.max(restMs, this.#restForOwed(request.unit));
       }
       return reply;
     } catch (error) {
@@ -257,6 +263,7 @@ export class Bus {
       } else if (!(error instanceof LineDown)) {
         this.#forgetSilence();
         this.#onAnswer?.();
+        restMs = Math.max(restMs, this.#restForOwed(request.unit));
       }
       throw error;
     } finally {
@@ -300,9 +307,19 @@ export class Bus {
       if (isAll && this.#silences >= Math.max(MIN_SILENCES, this.#units.size)) {
         this.#giveUp?.(new TransientError("Nobody answers on this connection"));
       }
-      return 0;
+    }
+    if (this.line.framing === "socket") {
+      return 0; // Its answers carry the number of their request.
     }
     client.discard();
-    return this.line.kind === "serial" ? Math.max(restMs, QUIET_MS) : 0;
+    this.#owing.add(unit);
+    return Math.max(restMs, QUIET_MS);
+  }
+
+  /** A unit that was slow may answer a request and its repeat one after the other: the second answer is waited for, and dropped. */
+  #restForOwed(unit: number): number {
+    return this.#owing.delete(unit)
+      ? Math.min(LONGEST_QUIET_MS, Math.max(QUIET_MS, this.longestAnswerMs))
+      : 0;
   }
 }

@@ -97,6 +97,8 @@ export class FramedPort extends EventEmitter {
     this.#pending.set(slot, request);
     this._transactionIdWrite = (slot % (SLOTS - 1)) + 1;
     const bytes = encodeFrame(this.#framing, request, this.#transaction);
+    // What was there before a request does not answer it.
+    this.#reader.discard();
     if (this.#localEcho) {
       this.#reader.expectEcho(bytes);
     }

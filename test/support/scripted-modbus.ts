@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { encodeMbap } from "../../connectors/modbus/frames.ts";
+import { encodeFrame, encodeMbap, type Framing } from "../../connectors/modbus/frames.ts";
 import { type ReceivedRequest, RequestReader } from "../../connectors/modbus/request-reader.ts";
 import { LoopbackServer } from "./loopback-server.ts";
 
@@ -12,42 +12,48 @@ export interface ScriptedRequest extends ReceivedRequest {
   readonly right: Uint8Array;
 }
 
-/** A Modbus TCP device that does with each request what the test says. */
+/** A device behind a TCP port that does with each request what the test says. */
 export class ScriptedModbus extends LoopbackServer {
   readonly requests: ReceivedRequest[] = [];
   readonly #onRequest: (request: ScriptedRequest) => void;
+  readonly #framing: Framing;
 
-  private constructor(onRequest: (request: ScriptedRequest) => void) {
+  private constructor(onRequest: (request: ScriptedRequest) => void, framing: Framing) {
     super();
     this.#onRequest = onRequest;
+    this.#framing = framing;
   }
 
-  static async listen(onRequest: (request: ScriptedRequest) => void): Promise<ScriptedModbus> {
-    return await new ScriptedModbus(onRequest).listen();
+  static async listen(
+    onRequest: (request: ScriptedRequest) => void,
+    framing: Framing = "socket",
+  ): Promise<ScriptedModbus> {
+    return await new ScriptedModbus(onRequest, framing).listen();
   }
 
   protected override serve(socket: Socket): void {
-    const reader = new RequestReader("socket");
+    const reader = new RequestReader(this.#framing);
     socket.on("data", (chunk: Buffer) => {
       for (const request of reader.push(chunk) ?? []) {
         const index = this.requests.push(request) - 1;
-        this.#onRequest({ ...request, socket, index, right: answerTo(request) });
+        this.#onRequest({ ...request, socket, index, right: answerTo(request, this.#framing) });
       }
     });
   }
 }
 
 /** The answer of a device that does what it is asked. */
-function answerTo({ unit, pdu, transaction }: ReceivedRequest): Uint8Array {
+function answerTo({ unit, pdu, transaction }: ReceivedRequest, framing: Framing): Uint8Array {
   const [code = 0] = pdu;
   const address = ((pdu[1] ?? 0) << 8) | (pdu[2] ?? 0);
   const count = ((pdu[3] ?? 0) << 8) | (pdu[4] ?? 0);
   if (code > 4) {
-    return encodeMbap({ unit, pdu: pdu.slice(0, 5) }, transaction);
+    return encodeFrame(framing, { unit, pdu: pdu.slice(0, 5) }, transaction);
   }
   const words = Array.from({ length: count }, (_, index) => unit * 1000 + address + index);
   const bytes = words.flatMap((word) => [word >> 8, word & 0xff]);
-  return encodeMbap({ unit, pdu: Uint8Array.from([code, bytes.length, ...bytes]) }, transaction);
+  const answer = Uint8Array.from([code, bytes.length, ...bytes]);
+  return encodeFrame(framing, { unit, pdu: answer }, transaction);
 }
 
 /** An exception as the answer to a request. */
