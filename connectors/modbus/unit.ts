@@ -209,7 +209,7 @@ export class Unit {
         await clock.sleep(probePauseMs(attempt), signal);
         if (this.#isDown()) {
           await this.bus.changes.until(() => this.bus.isConnected, signal);
-          await this.#probe(signal);
+          await this.#probe(attempt, signal);
         }
       }
     }
@@ -224,7 +224,7 @@ export class Unit {
     return this.#state === "down";
   }
 
-  async #probe(signal: AbortSignal): Promise<void> {
+  async #probe(attempt: number, signal: AbortSignal): Promise<void> {
     const request = this.probeRequest;
     if (request === undefined) {
       // Nothing can be read: the next write is the probe.
@@ -234,7 +234,7 @@ export class Unit {
       return;
     }
     try {
-      const waitMs = this.#waits.forProbe(this.#talk);
+      const waitMs = this.#waits.forProbe(this.#talk, attempt);
       await this.#turn("probe", this.#talk, signal, (exchange) => exchange(request, waitMs));
     } catch (error) {
       signal.throwIfAborted();

@@ -16,6 +16,9 @@ export interface TalkSettings {
 /** Waits on a shared serial line, beyond the time the frames take. */
 const SERIAL_SLACK_MS = 300;
 const SERIAL_PROBE_MS = 400;
+/** One probe of so many waits for longer: with 27 s between two, a dead device takes less than 2 % of the line all the same. */
+const PATIENT_EVERY = 10;
+const PATIENT_PROBE_MS = 1200;
 /** Waits on a shared TCP or UDP line. */
 const LEAST_WAIT_MS = 1000;
 const FIRST_WAIT_MS = 3000;
@@ -64,11 +67,17 @@ export class AnswerWaits {
     return Math.min(talk.timeoutMs, this.#likelyMs());
   }
 
-  /** How long to wait for the answer of a unit that is down. */
-  forProbe({ timeoutMs, responseTimeoutMs }: TalkSettings): number {
+  /**
+   * How long to wait for the answer of a unit that is down, from the first probe (`attempt` 1) on. On a shared serial line that is
+   * short, but now and then long enough for a slow device, which nobody would ever hear otherwise: at first for one that has never
+   * answered.
+   */
+  forProbe({ timeoutMs, responseTimeoutMs }: TalkSettings, attempt: number): number {
     const isSharedSerial = this.#line.line.kind === "serial" && this.#line.isShared;
-    const waitMs = isSharedSerial ? SERIAL_PROBE_MS : this.#likelyMs();
-    return responseTimeoutMs ?? Math.min(timeoutMs, waitMs);
+    const isUnheard = this.#longestAnswerMs === 0;
+    const isPatient = attempt % PATIENT_EVERY === (isUnheard ? 1 : 0);
+    const serialMs = isPatient ? PATIENT_PROBE_MS : SERIAL_PROBE_MS;
+    return responseTimeoutMs ?? Math.min(timeoutMs, isSharedSerial ? serialMs : this.#likelyMs());
   }
 
   #likelyMs(): number {

@@ -125,3 +125,19 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test(
+  "a device that thinks for longer than a probe of the others waits is found and read all the same",
+  async () => {
+    await using pair = await PtyPair.open();
+    await using simulator = await RtuSimulator.open(pair.theirs);
+    simulator.slow.set(2, 600);
+    await using running = await RunningModbus.withSlaves([
+      slave(pair.ours, 1, { timeout: 35 }),
+      slave(pair.ours, 2, { timeout: 35 }),
+    ]);
+    await running.records(2, "unit 2");
+    expectRight(running);
+  },
+  TIMEOUT_MS,
+);

@@ -19,6 +19,8 @@ export type Distort = (answer: Uint8Array, request: Frame) => Uint8Array | undef
 export class RtuSimulator implements AsyncDisposable {
   /** Units that do not answer. */
   readonly silent = new Set<number>();
+  /** Milliseconds a unit thinks before it answers. */
+  readonly slow = new Map<number, number>();
   /** Requests by unit. */
   readonly requests = new Map<number, number>();
   /** Changes answers on their way. */
@@ -71,7 +73,8 @@ export class RtuSimulator implements AsyncDisposable {
       return;
     }
     const characters = request.pdu.length + 3 + 3.5 + answer.length;
-    const waitMs = startMs + characters * this.#charMs - systemClock.monotonicMs();
+    const thinkMs = this.slow.get(request.unit) ?? 0;
+    const waitMs = startMs + thinkMs + characters * this.#charMs - systemClock.monotonicMs();
     if (waitMs > 0) {
       await systemClock.sleep(waitMs, FOREVER);
     }
