@@ -1,3 +1,4 @@
+import { EchoFilter } from "./echo.ts";
 import type { PendingRequest, PortCounters } from "./framed-port.ts";
 import {
   answerSize,
@@ -24,7 +25,7 @@ export class AnswerReader {
   readonly #datagrams: boolean;
   readonly #counters: PortCounters;
   #buffer = new Uint8Array(0);
-  #echo = new Uint8Array(0);
+  readonly #echo = new EchoFilter();
   /** A check sum has been wrong since the last answer: each request counts one at most. */
   #saidWrong = false;
 
@@ -40,7 +41,7 @@ export class AnswerReader {
 
   /** The line repeats what was sent: these bytes are dropped when they come first. */
   expectEcho(bytes: Uint8Array): void {
-    this.#echo = Uint8Array.from(bytes);
+    this.#echo.expect(bytes);
   }
 
   /** Forgets what belongs to no frame yet. */
@@ -49,19 +50,20 @@ export class AnswerReader {
       this.#counters.foreignFrames += 1;
       this.#buffer = new Uint8Array(0);
     }
-    this.#echo = new Uint8Array(0);
+    this.#echo.clear();
     this.#saidWrong = false;
   }
 
   /** Takes what has come. `false` when a stream cannot be followed any more. */
   push(bytes: Uint8Array, pending: Pending, onAnswer: OnAnswer): boolean {
-    const joined = new Uint8Array(this.#buffer.length + bytes.length);
-    joined.set(this.#buffer);
-    joined.set(bytes, this.#buffer.length);
-    this.#buffer = joined;
-    if (!this.#dropEcho()) {
+    const heard = this.#echo.strip(bytes);
+    if (heard.length === 0) {
       return true;
     }
+    const joined = new Uint8Array(this.#buffer.length + heard.length);
+    joined.set(this.#buffer);
+    joined.set(heard, this.#buffer.length);
+    this.#buffer = joined;
     switch (this.#framing) {
       case "socket":
         return this.#readMbap(pending, onAnswer);
@@ -77,21 +79,6 @@ export class AnswerReader {
     } else if (this.#buffer.length > MAX_BUFFER) {
       this.#buffer = this.#buffer.slice(-MAX_BUFFER);
     }
-    return true;
-  }
-
-  /** `false` while it is not clear yet whether the echo has come. */
-  #dropEcho(): boolean {
-    const echo = this.#echo;
-    const length = Math.min(echo.length, this.#buffer.length);
-    const matches = echo.subarray(0, length).every((byte, index) => byte === this.#buffer[index]);
-    if (matches && length < echo.length) {
-      return false;
-    }
-    if (matches) {
-      this.#buffer = this.#buffer.slice(echo.length);
-    }
-    this.#echo = new Uint8Array(0);
     return true;
   }
 

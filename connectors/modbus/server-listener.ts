@@ -5,6 +5,7 @@ import { createServer as createTlsServer } from "node:tls";
 import { openSerialPort } from "#platform/serial-port";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
+import { EchoFilter } from "./echo.ts";
 import { encodeFrame, type Frame } from "./frames.ts";
 import { type Line, lineOf } from "./line.ts";
 import { RequestReader } from "./request-reader.ts";
@@ -160,11 +161,17 @@ async function listenSerial(
 ): Promise<void> {
   const port = await openSerialPort(line.serial, clock);
   const reader = new RequestReader(line.framing);
+  const echo = new EchoFilter();
   port.onData = (bytes) => {
-    for (const request of reader.push(bytes) ?? []) {
+    for (const request of reader.push(echo.strip(bytes)) ?? []) {
       const pdu = answer(request);
       if (pdu !== undefined) {
-        port.write(encodeFrame(line.framing, { unit: request.unit, pdu }, 0));
+        const frame = encodeFrame(line.framing, { unit: request.unit, pdu }, 0);
+        if (line.serial.localEcho) {
+          // The answer to a write looks like the write itself.
+          echo.expect(frame);
+        }
+        port.write(frame);
       }
     }
   };
