@@ -16,6 +16,10 @@ export type Answer = (frame: Frame) => Uint8Array | undefined;
 
 /** Masters that may be connected at the same time. */
 const MAX_MASTERS = 64;
+/** Connections that stand idle are tested after this long. */
+const KEEP_ALIVE_MS = 15_000;
+/** Answers that wait for a master to read them, some thousand; one that asks for more does not read. */
+const MAX_UNREAD_BYTES = 1_048_576;
 
 /**
  * Listens as the configuration says and answers until `signal` aborts, then rejects with its reason. Calls `ready` when masters can
@@ -43,6 +47,28 @@ interface Context {
   readonly ready: () => void;
 }
 
+interface TcpContext extends Context {
+  readonly config: ServerConfig;
+  readonly clock: Clock;
+}
+
+/** The masters that are connected, each with the time of its last request, 0 before the first one; monotonic. */
+type Masters = Map<Socket, number>;
+
+/** Takes a master in. The one that has been silent for longest gives way when there are too many: it may have vanished. */
+function admit(socket: Socket, masters: Masters): void {
+  if (masters.size >= MAX_MASTERS) {
+    const [silent] = [...masters].reduce((one, other) => (other[1] < one[1] ? other : one));
+    masters.delete(silent);
+    silent.destroy();
+  }
+  masters.set(socket, 0);
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  socket.on("error", () => socket.destroy());
+  socket.on("close", () => masters.delete(socket));
+}
+
 /** Rejects when `signal` aborts. */
 async function aborted(signal: AbortSignal): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>();
@@ -56,15 +82,12 @@ async function aborted(signal: AbortSignal): Promise<never> {
 
 async function listenTcp(
   line: NetLine,
-  { config, answer, ready }: Context & { readonly config: ServerConfig },
+  { config, clock, answer, ready }: TcpContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const sockets = new Set<Socket>();
+  const masters: Masters = new Map();
   const onSocket = (socket: Socket): void => {
-    sockets.add(socket);
-    socket.setNoDelay(true);
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => sockets.delete(socket));
+    admit(socket, masters);
     const reader = new RequestReader(line.framing);
     socket.on("data", (chunk: Buffer) => {
       const requests = reader.push(chunk);
@@ -72,23 +95,26 @@ async function listenTcp(
         socket.destroy();
         return;
       }
+      masters.set(socket, clock.monotonicMs());
       for (const request of requests) {
         const pdu = answer(request);
         if (pdu !== undefined) {
           socket.write(encodeFrame(line.framing, { unit: request.unit, pdu }, request.transaction));
         }
       }
+      if (socket.writableLength > MAX_UNREAD_BYTES) {
+        socket.destroy();
+      }
     });
   };
   const server = await makeServer(config, onSocket);
-  server.maxConnections = MAX_MASTERS;
   const failed = Promise.withResolvers<never>();
   server.on("error", (error: Error) => failed.reject(cannotListen(line, error)));
   server.listen(line.port, line.host, ready);
   try {
     await Promise.race([failed.promise, aborted(signal)]);
   } finally {
-    for (const socket of sockets) {
+    for (const socket of masters.keys()) {
       socket.destroy();
     }
     const { promise, resolve } = Promise.withResolvers<void>();

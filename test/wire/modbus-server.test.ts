@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { connect, type Socket } from "node:net";
 import ModbusRTU from "modbus-serial";
+import { encodeMbap } from "../../connectors/modbus/frames.ts";
 import type { Json } from "../../src/sdk/model.ts";
 import { RunningModbus } from "../support/modbus-connector.ts";
 import { freePort } from "../support/ports.ts";
@@ -159,4 +161,46 @@ describe("the gateway's own server", () => {
     const error = await RunningModbus.start({ slave }).catch((caught: unknown) => String(caught));
     expect(error).toContain("slave.values: Cannot write 70000 as 16int");
   });
+
+  test("masters that vanished without a word do not keep others out", async () => {
+    await using started = await start();
+    const { master, port } = started;
+    await master.readHoldingRegisters(2, 1);
+    const vanished = await Promise.all(Array.from({ length: 80 }, () => silentMaster(port)));
+    expect((await master.readHoldingRegisters(2, 1)).data).toEqual([0x2e30]);
+    const late = new ModbusRTU();
+    await late.connectTCP("127.0.0.1", { port });
+    expect((await late.readHoldingRegisters(2, 1)).data).toEqual([0x2e30]);
+    late.close(() => undefined);
+    for (const socket of vanished) {
+      socket.destroy();
+    }
+  }, 30_000);
+
+  test("a master that asks and never reads is disconnected, and the others are served", async () => {
+    await using started = await start();
+    const socket = await silentMaster(started.port);
+    let isClosed = false;
+    socket.on("close", () => {
+      isClosed = true;
+    });
+    const request = encodeMbap({ unit: 1, pdu: Uint8Array.of(4, 0, 0, 0, 125) }, 1);
+    const many = Buffer.concat(Array.from({ length: 5000 }, () => request));
+    for (let round = 0; round < 20; round += 1) {
+      socket.write(many);
+    }
+    await until("it is disconnected", () => isClosed);
+    expect((await started.master.readHoldingRegisters(2, 1)).data).toEqual([0x2e30]);
+  }, 30_000);
 });
+
+/** Connects, and reads nothing. */
+async function silentMaster(port: number): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  const socket = connect({ host: "127.0.0.1", port }, () => {
+    socket.pause();
+    resolve(socket);
+  });
+  socket.on("error", reject);
+  return await promise;
+}
