@@ -83,14 +83,18 @@ function isTruthy(value: Json | undefined): boolean {
 function upgradeSlave(slave: JsonObject): JsonObject {
   const upgraded: Record<string, Json> = { ...slave };
   move(upgraded, "delay_between_requests_ms", "delayBetweenRequestsMs");
-  // Editors write an empty object for "none".
+  // Editors write an object without entries, or with empty ones, for "none".
   for (const key of ["tls", "security"]) {
     const value = upgraded[key];
-    if (isJsonObject(value) && Object.keys(value).length === 0) {
+    if (isJsonObject(value) && Object.values(value).every(isBlank)) {
       Reflect.deleteProperty(upgraded, key);
     }
   }
   return upgradeOnlyOnChange(upgradeItems(upgraded));
+}
+
+function isBlank(value: Json): boolean {
+  return value === "" || value === null;
 }
 
 function upgradeOwnServer(server: JsonObject): JsonObject {

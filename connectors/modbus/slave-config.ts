@@ -32,7 +32,7 @@ const readOptimization = v.pipe(
 /** Names of the Python gateway's own converters: they stand for what this connector does by itself. */
 export const OWN_CONVERTERS = /^(BytesModbus(Up|Down)linkConverter|)$/i;
 
-const period = wholeNumber(1, 2_147_483_647);
+const period = v.pipe(anyNumber, v.minValue(1), v.maxValue(2_147_483_647));
 const ignored = (doc: string) => optional(v.unknown(), { doc, ignored: true });
 
 /** An element of `master.slaves`: one device on the platform. */

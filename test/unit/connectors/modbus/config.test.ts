@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { lineOf } from "../../../../connectors/modbus/line.ts";
 import type { Json } from "../../../../src/sdk/model.ts";
 import { readModbusConfig } from "../../../support/modbus-connector.ts";
 
@@ -97,6 +98,20 @@ describe("the connector file", () => {
       attributesPollPeriod: 60_000,
       rpc: [{ tag: "start", functionCode: 5, objectsCount: 1 }],
     });
+  });
+
+  test("an editor's form without any entry is no TLS, and a period may have a fraction", () => {
+    const empty = { certfile: "", keyfile: "", password: "", server_hostname: null };
+    const { config, issues } = read([
+      slave({ pollPeriod: 1000.5, security: empty, tls: empty }),
+      slave({ security: { ...empty, certfile: "/etc/ssl/a.pem" } }),
+    ]);
+    expect(issues).toEqual([]);
+    expect(config.master.slaves.map((one) => lineOf(one))).toMatchObject([
+      { tls: undefined },
+      { tls: { certfile: "/etc/ssl/a.pem" } },
+    ]);
+    expect(config.master.slaves[0]?.pollPeriod).toBe(1000.5);
   });
 
   test("a file without a master, and an empty slave, are fine", () => {
