@@ -49,9 +49,9 @@ export interface ModbusReply {
   readonly elapsedMs: number;
 }
 
-/** Whether nobody answers a request: a broadcast on a serial line. */
-export function isBroadcast(line: Line, request: ModbusRequest): boolean {
-  return line.kind === "serial" && request.unit === 0;
+/** Whether nobody answers a request to a unit: a broadcast on a serial line. */
+export function isBroadcast(line: Line, { unit }: { readonly unit: number }): boolean {
+  return line.kind === "serial" && unit === 0;
 }
 
 /** One connection with the request and response layer of modbus-serial on it. Whoever opened it disposes it. */

@@ -2,7 +2,7 @@ import type { ConnectorHost } from "#sdk/connector";
 import type { DownlinkConverter } from "#sdk/converter";
 import { DataError, errorText } from "#sdk/errors";
 import type { AttributeUpdate, Json, RpcRequest } from "#sdk/model";
-import type { ModbusReply, ModbusRequest } from "./client.ts";
+import { isBroadcast, type ModbusReply, type ModbusRequest } from "./client.ts";
 import {
   type CommandItem,
   convertedWrite,
@@ -87,11 +87,15 @@ export class CommandedDevice {
     const { unit, talk } = this;
     const { priority = "command", timeoutMs: expiresMs } = options;
     if (readCodeOf(item.functionCode) !== undefined) {
+      this.#checkReadable();
       const { request, decode } = readCommand(item, unit.id, this.#orders);
       const turn = { priority, isWrite: false, expiresMs, talk };
       return decode((await unit.command(turn, signal, (send) => send(request))).bytes);
     }
     const plan = this.#encode(item, value, priority);
+    if (plan?.kind === "bit") {
+      this.#checkReadable();
+    }
     if (plan !== undefined) {
       const turn = { priority, isWrite: true, expiresMs, talk };
       await unit.command(turn, signal, (send) => carryOut(plan, send));
@@ -164,6 +168,13 @@ export class CommandedDevice {
         error: failureText(error),
         ...(isAway ? { next: "it is written when the device comes back" } : {}),
       });
+    }
+  }
+
+  #checkReadable(): void {
+    const { id, bus } = this.unit;
+    if (isBroadcast(bus.line, { unit: id })) {
+      throw new DataError("unit 0 is a broadcast on a serial line: nothing can be read from it");
     }
   }
 

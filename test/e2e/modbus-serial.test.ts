@@ -90,6 +90,8 @@ test(
 /** Unit 7 says that its register holds 1; the check sum is right. */
 const foreign = encodeRtu({ unit: 7, pdu: Uint8Array.of(3, 2, 0, 1) });
 
+const NOTHING_TO_READ = "unit 0 is a broadcast on a serial line: nothing can be read from it";
+
 test(
   "a broadcast is written, carried out by all, and answered by nobody",
   async () => {
@@ -104,7 +106,10 @@ test(
     await using device = await RunningModbus.start({
       slave: { ...server, deviceName: "Own", byteOrder: "BIG" },
     });
-    const rpc = [{ tag: "all", type: "16uint", functionCode: 6, address: 4 }];
+    const rpc = [
+      { tag: "all", type: "16uint", functionCode: 6, address: 4 },
+      { tag: "bit", type: "bit", functionCode: 6, address: 4, registerBit: 0 },
+    ];
     await using running = await RunningModbus.withSlaves([
       slave(pair.ours, 0, { deviceName: "everyone", timeseries: [], rpc }),
       slave(pair.ours, 3, {
@@ -119,6 +124,10 @@ test(
     expect(await running.rpc("unit 3", "get", get)).toEqual({
       result: { value: 3004 },
     });
+    // Nobody answers a read of all: no value may be made up, and no register written from it.
+    const nothing = { result: { error: NOTHING_TO_READ } };
+    expect(await running.rpc("everyone", "get", get)).toEqual(nothing);
+    expect(await running.rpc("everyone", "bit", true)).toEqual(nothing);
     expect(await device.rpc("Own", "get", get)).toEqual({
       result: { value: 3004 },
     });
