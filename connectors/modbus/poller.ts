@@ -6,7 +6,7 @@ import { Schedule } from "#sdk/schedule";
 import type { ModbusReply } from "./client.ts";
 import type { ReadCode } from "./decoder.ts";
 import { isGatewaySilence, LineDown, ModbusException, NoAnswer } from "./failures.ts";
-import { type Block, splitBlock } from "./plan.ts";
+import { type Block, type Slice, splitBlock } from "./plan.ts";
 import { ReadPlan, type TablePlan } from "./read-plan.ts";
 import type { Unit } from "./unit.ts";
 import { CycleResult, type PolledDevice } from "./uplink.ts";
@@ -25,6 +25,10 @@ export interface PollGroupOptions {
   /** Takes the records of a cycle. */
   readonly put: (records: readonly DeviceData[], signal: AbortSignal) => Promise<void>;
 }
+
+/** Exceptions 1 to 3 are about the request: illegal function, address or value. Others are about the device, and pass. */
+const LAST_ILLEGAL = 3;
+const DEVICE_FAILURE = 4;
 
 /** How a cycle ended: every block was asked for, or the device fell silent, or the line was lost. */
 type CycleEnd = "complete" | "silent" | "lost";
@@ -166,39 +170,79 @@ export class PollGroup {
    * splitting would cost one time-out for each item.
    */
   async #silent(part: BlockRead, signal: AbortSignal): Promise<CycleEnd> {
-    const { table, block } = part;
-    const { unit, talk } = this.#options;
+    const { block } = part;
     const [first] = block.slices;
-    const wasAnswered = this.#answered.has(keyOf(table.functionCode, block));
-    if (unit.state !== "up" || wasAnswered || block.slices.length < 2 || first === undefined) {
+    const isWorthIt = block.slices.length > 1 && !this.#wasAnswered(part);
+    if (this.#options.unit.state !== "up" || !isWorthIt || first === undefined) {
       return "silent";
     }
-    const single = { first: block.first + first.offset, length: first.length, slices: [] };
+    const end = await this.#askFor(first, part, signal);
+    return end === "silent" || end === "lost" ? end : await this.#readSplit(part, signal);
+  }
+
+  #wasAnswered({ table, block }: BlockRead): boolean {
+    return this.#answered.has(keyOf(table.functionCode, block));
+  }
+
+  /** Asks for one item of a block alone; what it says does not matter here. */
+  async #askFor(
+    slice: Slice,
+    { table, block }: BlockRead,
+    signal: AbortSignal,
+  ): Promise<"answered" | "refused" | "silent" | "lost"> {
+    const { unit, talk } = this.#options;
+    const single = { first: block.first + slice.offset, length: slice.length, slices: [] };
     try {
       await unit.readOnce(requestOf(unit, table.functionCode, single), talk, signal);
+      return "answered";
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof ModbusException) || isGatewaySilence(error)) {
-        return error instanceof LineDown ? "lost" : "silent";
+      if (error instanceof ModbusException && !isGatewaySilence(error)) {
+        return "refused";
+      }
+      return error instanceof LineDown ? "lost" : "silent";
+    }
+  }
+
+  /**
+   * Some devices answer "device failure" to addresses they do not have. That is so when they answer to an item alone; a device that
+   * has really failed does not.
+   */
+  async #isAboutAddress(part: BlockRead, signal: AbortSignal): Promise<boolean> {
+    const { slices } = part.block;
+    if (slices.length < 2 || this.#wasAnswered(part)) {
+      return false;
+    }
+    for (const place of new Set([0, slices.length >> 1, slices.length - 1])) {
+      const slice = slices[place];
+      const end = slice === undefined ? "refused" : await this.#askFor(slice, part, signal);
+      if (end !== "refused") {
+        return end === "answered";
       }
     }
-    return await this.#readSplit(part, signal);
+    return false;
   }
 
   /** Illegal function, address or value on a block of several items: at least one of them is to blame, so they are read apart. */
   async #refused(part: BlockRead, error: ModbusException, signal: AbortSignal): Promise<CycleEnd> {
     const { table, block } = part;
-    if (error.code <= 3 && splitBlock(block, table.targets) !== undefined) {
+    const isForGood = error.code <= LAST_ILLEGAL;
+    const isSplit =
+      (isForGood && splitBlock(block, table.targets) !== undefined) ||
+      (error.code === DEVICE_FAILURE && (await this.#isAboutAddress(part, signal)));
+    if (isSplit) {
       return await this.#readSplit(part, signal);
     }
     const { host, unit } = this.#options;
     const keys = block.slices.map(({ span }) => table.targets[span]?.key);
-    const isNew = table.refused(block);
+    const isNew = table.refused(block, isForGood);
     const fields = { unit: unit.id, keys: keys.slice(0, 10), error: errorText(error) };
     if (isNew) {
       host.log.warn("Cannot read values; they are tried less often from now on", fields);
-    } else {
+    } else if (isForGood) {
       host.log.debug("Cannot read values", fields);
+    } else {
+      this.#log.warn("The device does not give values now", fields);
     }
     host.metrics.rejected("exception", block.slices.length);
     return "complete";

@@ -119,11 +119,17 @@ export class TablePlan {
     this.#refused.delete(keyOf(block));
   }
 
-  /** A block was refused that cannot be split. Whether it is tried less often from now on. */
-  refused(block: Block): boolean {
+  /**
+   * A block was refused that cannot be split. Whether it is tried less often from now on: never when the refusal says something about
+   * the device (busy, failure) and not about what was asked for.
+   */
+  refused(block: Block, isForGood: boolean): boolean {
+    this.#refusals += 1;
+    if (!isForGood) {
+      return false;
+    }
     const times = (this.#refused.get(keyOf(block)) ?? 0) + 1;
     this.#refused.set(keyOf(block), times);
-    this.#refusals += 1;
     return times === REFUSED_OFTEN;
   }
 
