@@ -15,6 +15,7 @@ import {
 } from "./downlink.ts";
 import type { WriteOrders } from "./encoder.ts";
 import { LineDown, ModbusException, NoAnswer } from "./failures.ts";
+import type { UpdateItemConfig } from "./item-config.ts";
 import type { Priority } from "./job-queue.ts";
 import type { SlaveConfig } from "./slave-config.ts";
 import { failureText, isTalkFailure, type Unit } from "./unit.ts";
@@ -31,8 +32,12 @@ export class CommandedDevice {
   readonly #host: ConnectorHost;
   readonly #orders: WriteOrders;
   readonly #convert: DownlinkConverter | undefined;
-  /** The newest value of each attribute that could not be written, by tag: bounded by the configuration. */
-  readonly #pending = new Map<string, Json>();
+  /** The newest value of each item that could not be written: bounded by the configuration. */
+  readonly #pending = new Map<UpdateItemConfig, Json>();
+  /** How many values there have been for each item. */
+  readonly #versions = new Map<UpdateItemConfig, number>();
+  /** The write of an attribute that is at work; the next one begins after it. */
+  #writing: Promise<unknown> = Promise.resolve();
 
   constructor(options: {
     readonly config: SlaveConfig;
@@ -117,10 +122,8 @@ export class CommandedDevice {
   async flushPending(signal: AbortSignal): Promise<void> {
     for (;;) {
       await this.unit.changes.until(() => this.#canFlush(), signal);
-      const waiting = new Map(this.#pending);
-      this.#pending.clear();
       for (const item of this.config.attributeUpdates) {
-        const value = waiting.get(item.tag);
+        const value = this.#pending.get(item);
         if (value !== undefined) {
           await this.#writeAttribute(item, value, signal);
         }
@@ -136,38 +139,49 @@ export class CommandedDevice {
     return this.#pending.size > 0 && this.unit.state === "up" && this.unit.bus.isConnected;
   }
 
-  async #writeAttribute(
-    item: SlaveConfig["attributeUpdates"][number],
-    value: Json,
-    signal: AbortSignal,
-  ): Promise<void> {
+  /** Writes one item, after those before it. A value that has a successor by then is left out. */
+  async #writeAttribute(item: UpdateItemConfig, value: Json, signal: AbortSignal): Promise<void> {
+    const version = (this.#versions.get(item) ?? 0) + 1;
+    this.#versions.set(item, version);
+    this.#pending.delete(item);
+    const isNewest = (): boolean => this.#versions.get(item) === version;
+    const mine = this.#writing.then(async () => {
+      if (!isNewest() || (await this.#isWritten(item, value, signal))) {
+        return;
+      }
+      if (isNewest()) {
+        this.#pending.set(item, value);
+      }
+    });
+    this.#writing = mine.catch(() => undefined);
+    await mine;
+  }
+
+  /** `false`: the device is away. What it refuses counts as done. */
+  async #isWritten(item: UpdateItemConfig, value: Json, signal: AbortSignal): Promise<boolean> {
     const { log } = this.#host;
     const fields = { device: this.config.deviceName, attribute: item.tag };
     if (!this.unit.isPollable) {
-      this.#pending.set(item.tag, value);
       log.info("An attribute waits for its device", fields);
-      return;
+      return false;
     }
     try {
       const timeoutMs = item.timeout ?? WRITE_TIMEOUT_MS;
       await this.execute(item, value, { timeoutMs, priority: "write" }, signal);
-      // An older value that still waits must not come after this one.
-      this.#pending.delete(item.tag);
+      return true;
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof DataError || isTalkFailure(error))) {
         throw error;
       }
       const isAway = error instanceof NoAnswer || error instanceof LineDown;
-      if (isAway) {
-        this.#pending.set(item.tag, value);
-      }
       this.#host.metrics.count("writesFailed");
       log.error("Cannot write an attribute", {
         ...fields,
         error: failureText(error),
         ...(isAway ? { next: "it is written when the device comes back" } : {}),
       });
+      return !isAway;
     }
   }
 
