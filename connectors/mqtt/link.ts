@@ -46,7 +46,9 @@ export class BrokerLink {
   constructor(options: LinkOptions) {
     const { broker, host, routes } = options;
     this.#options = options;
-    this.#clientId = broker.clientId ?? clientIdOf(host.id);
+    // Editors write an empty text for "none".
+    const { clientId = "" } = broker;
+    this.#clientId = clientId.trim() === "" ? clientIdOf(host.id) : clientId;
     this.#clean = broker.version === 5 ? broker.cleanStart : broker.cleanSession;
     this.#intake = new Intake({
       host,

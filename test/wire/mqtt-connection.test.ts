@@ -44,6 +44,21 @@ describe("CONNECT", () => {
     expect(ids[0]).toMatch(/^tbgw[0-9a-f]{19}$/);
   });
 
+  test("an empty client id is none: two connectors of one broker do not wait for each other", async () => {
+    await using broker = await ScriptedBroker.listen();
+    const ids: string[] = [];
+    await using _one = await RunningMqtt.start({ port: broker.port, clientId: "" });
+    ids.push((await (await broker.peer(1)).packet("connect")).clientId);
+    const host = new TestHost({ id: "7c9e6679-7425-40de-944b-e07fc1f90ae7" });
+    await using _two = await RunningMqtt.start({ port: broker.port, clientId: " " }, {}, host);
+    ids.push((await (await broker.peer(2)).packet("connect")).clientId);
+    expect(ids).toEqual([
+      expect.stringMatching(/^tbgw[0-9a-f]{19}$/),
+      expect.stringMatching(/^tbgw[0-9a-f]{19}$/),
+    ]);
+    expect(ids[0]).not.toBe(ids[1] ?? "");
+  });
+
   test("carries the user name whatever the type of security says", async () => {
     await using broker = await ScriptedBroker.listen();
     await using _connector = await RunningMqtt.start({
