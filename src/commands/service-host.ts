@@ -153,24 +153,24 @@ export class ServiceHost {
   }
 
   /** Runs a program to look at something; also with `dryRun`. @throws Error when it cannot be started or takes too long */
-  async ask(argv: readonly string[]): Promise<CommandResult> {
+  async ask(argv: readonly string[], withinMs = COMMAND_MS): Promise<CommandResult> {
     const [name = "", ...rest] = argv;
     const program = name.startsWith("/") ? name : this.find(name);
     if (program === undefined) {
       throw new Error(`Cannot find the program ${name}`);
     }
-    const late = this.clock.deadline(COMMAND_MS, new AbortController().signal);
+    const late = this.clock.deadline(withinMs, new AbortController().signal);
     return await runCommand([program, ...rest], MAX_OUTPUT_BYTES, late);
   }
 
   /** Runs a program that changes something, and says so. @throws Error with what it said when it fails */
-  async run(argv: readonly string[]): Promise<void> {
+  async run(argv: readonly string[], withinMs = COMMAND_MS): Promise<void> {
     if (!this.isLive || this.#options.dryRun) {
       this.say(`would run  ${argv.join(" ")}`);
       return;
     }
     this.say(`runs       ${argv.join(" ")}`);
-    const { exitCode, stdout, stderr } = await this.ask(argv);
+    const { exitCode, stdout, stderr } = await this.ask(argv, withinMs);
     if (exitCode !== 0) {
       const said = `${stdout}${stderr}`.trim();
       throw new Error(`"${argv.join(" ")}" failed with exit code ${exitCode}: ${said}`);

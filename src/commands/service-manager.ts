@@ -3,6 +3,7 @@ import { errorText } from "#sdk/errors";
 import type { ServiceHost } from "./service-host.ts";
 import { readRecord, type ServiceKind, type ServicePlan } from "./service-plan.ts";
 import {
+  type CronFiles,
   cronLines,
   cronLockFile,
   cronPidFile,
@@ -27,8 +28,11 @@ export interface ServiceManager {
   /** The file whose record says what is installed. */
   readonly file: string;
   install(plan: ServicePlan): Promise<void>;
-  /** Starts it, or starts it again with what is installed. @throws Error when the manager refuses */
-  restart(plan: ServicePlan): Promise<void>;
+  /**
+   * Starts it, or starts it again with what is installed. A manager that waits until the gateway says it is ready waits `withinMs` at most.
+   * @throws Error when the manager refuses, or has waited so long
+   */
+  restart(plan: ServicePlan, withinMs?: number): Promise<void>;
   stop(plan: ServicePlan): Promise<void>;
   remove(plan: ServicePlan | undefined): Promise<void>;
   state(plan: ServicePlan): Promise<ServiceState>;
@@ -70,7 +74,7 @@ function systemd(host: ServiceHost): ServiceManager {
         host.link(WANTS, UNIT);
       }
     },
-    restart: () => control("restart", "tbgw.service"),
+    restart: (_plan, withinMs) => host.run(["systemctl", "restart", "tbgw.service"], withinMs),
     stop: () => control("stop", "tbgw.service"),
     remove: async () => {
       if (host.isLive && host.exists(UNIT)) {
@@ -142,12 +146,16 @@ class Cron implements ServiceManager {
   async install(plan: ServicePlan): Promise<void> {
     this.#host.write(this.file, cronScript(plan), 0o755);
     if (this.#hasTables) {
-      this.#host.write(CRON_TABLE, cronTable(this.file, plan.user), 0o644);
+      this.#host.write(CRON_TABLE, cronTable(this.#files(plan), plan.user), 0o644);
       return;
     }
     const before = await this.#crontab(plan.user);
-    const lines = cronLines(this.file, undefined);
+    const lines = cronLines(this.#files(plan), undefined);
     await this.#setCrontab(`${withoutCronLines(before)}${lines.join("\n")}\n`, before, plan.user);
+  }
+
+  #files({ binary }: ServicePlan): CronFiles {
+    return { script: this.file, binary };
   }
 
   async restart(plan: ServicePlan): Promise<void> {

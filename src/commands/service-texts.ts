@@ -16,6 +16,8 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=notify
+# An upgrade that was cut short is taken back, by the program before it; as root, for the files are root's.
+ExecStartPre=-+/bin/sh -c 'test ! -e ${binary}.upgrading || exec ${binary}.previous upgrade --recover --no-restart'
 ExecStart=${binary} run --config ${configDir} --data ${dataDir}
 ExecReload=/bin/kill -HUP $MAINPID
 User=${user}
@@ -117,6 +119,10 @@ start_pre() {
 	fi
 	checkpath --directory --owner "$tbgw_user" --mode 0750 "$tbgw_data" "$(dirname "$tbgw_log")" || return 1
 	checkpath --file --owner "$tbgw_user" --mode 0640 "$output_log" || return 1
+	if [ -e "$tbgw_binary.upgrading" ]; then
+		# An upgrade that was cut short is taken back, by the program before it.
+		"$tbgw_binary.previous" upgrade --recover --no-restart
+	fi
 	local found
 	if ! found="$("$tbgw_binary" check --startable --config "$tbgw_config" --data "$tbgw_data" 2>&1)"; then
 		eerror "$found"
@@ -212,10 +218,28 @@ setsid /bin/sh -c '
 `;
 }
 
-/** The two lines of a crontab; with the name of the user where the file is of the whole system. */
-export function cronLines(script: string, user: string | undefined): readonly string[] {
-  const command = `${user === undefined ? "" : `${user} `}/bin/sh ${script} ${CRON_MARK}`;
-  return [`@reboot ${command}`, `* * * * * ${command}`];
+/**
+ * The lines of a crontab; with the name of the user where the file is of the whole system. The last one takes back an upgrade that was cut
+ * short, as whoever can replace the program.
+ */
+export function cronLines(
+  { script, binary }: CronFiles,
+  user: string | undefined,
+): readonly string[] {
+  const start = `${user === undefined ? "" : `${user} `}/bin/sh ${script} ${CRON_MARK}`;
+  const recover = `test ! -e ${binary}.upgrading || ${binary}.previous upgrade --recover 2>&1 | logger -t tbgw ${CRON_MARK}`;
+  return [
+    `@reboot ${start}`,
+    `* * * * * ${start}`,
+    `* * * * * ${user === undefined ? "" : "root "}${recover}`,
+  ];
+}
+
+/** What the lines are about. */
+export interface CronFiles {
+  /** Of `cronScript`. */
+  readonly script: string;
+  readonly binary: string;
 }
 
 /** Ends each of our lines: to the shell a comment. */
@@ -228,6 +252,6 @@ export function withoutCronLines(crontab: string): string {
 }
 
 /** Text of `/etc/cron.d/tbgw`. */
-export function cronTable(script: string, user: string): string {
-  return `# ${WRITTEN}\nMAILTO=""\n${cronLines(script, user).join("\n")}\n`;
+export function cronTable(files: CronFiles, user: string): string {
+  return `# ${WRITTEN}\nMAILTO=""\n${cronLines(files, user).join("\n")}\n`;
 }

@@ -25,11 +25,18 @@ export interface ProgramFiles {
   readonly next: string;
   /** Kept from the last change. */
   readonly previous: string;
+  /** There while nobody has found the program well that was put in place. */
+  readonly pending: string;
 }
 
 /** The files beside a program. */
 export function programFiles(target: string): ProgramFiles {
-  return { target, next: `${target}.next`, previous: `${target}.previous` };
+  return {
+    target,
+    next: `${target}.next`,
+    previous: `${target}.previous`,
+    pending: `${target}.upgrading`,
+  };
 }
 
 /** Whether this user may replace the program. */
@@ -76,17 +83,18 @@ export async function stage(file: string, { next }: ProgramFiles): Promise<void>
 /** Makes a program just written executable and puts it on the disk. */
 export function settle(next: string): void {
   chmodSync(next, 0o755);
-  sync(next);
+  syncPath(next);
 }
 
 /**
- * Puts the staged program in place and keeps the present one as the previous. A power cut at any moment leaves a program that runs under the
- * name: each step is one rename, and the name is never without a file.
+ * Puts the staged program in place and keeps the present one as the previous; `between` is called when only the second is done. A power cut
+ * at any moment leaves a program that runs under the name: each step is one rename, and the name is never without a file.
  */
-export function swap({ target, next, previous }: ProgramFiles): void {
+export function swap({ target, next, previous }: ProgramFiles, between: () => void): void {
   keep(target, previous);
+  between();
   renameSync(next, target);
-  sync(dirname(target));
+  syncPath(dirname(target));
 }
 
 /** Puts the previous program in place; it stays the previous too. @throws Error when there is none */
@@ -94,7 +102,7 @@ export function restore({ target, next, previous }: ProgramFiles): void {
   rmSync(next, { force: true });
   linkSync(previous, next);
   renameSync(next, target);
-  sync(dirname(target));
+  syncPath(dirname(target));
 }
 
 /** Exchanges the program and the previous one. @throws Error when there is none */
@@ -106,7 +114,7 @@ export function exchange(files: ProgramFiles): void {
   restore(files);
   renameSync(back, previous);
   rmSync(next, { force: true });
-  sync(dirname(target));
+  syncPath(dirname(target));
 }
 
 /** Forgets a program that was staged. */
@@ -124,7 +132,8 @@ function keep(target: string, previous: string): void {
   rmSync(fresh, { force: true });
 }
 
-function sync(path: string): void {
+/** Waits until a file or folder is on the disk. */
+export function syncPath(path: string): void {
   const fd = openSync(path, "r");
   try {
     fsyncSync(fd);

@@ -69,29 +69,44 @@ function worseConnector(
     : undefined;
 }
 
-/** Waits until the gateway is as well as before; resolves with what is wrong when it is not within `waitMs`. */
+/** How long is waited. */
+export interface HealthWait {
+  readonly clock: Clock;
+  readonly waitMs: number;
+  /** Somebody ended the upgrade; the reason is the name of a signal. */
+  readonly signal: AbortSignal;
+}
+
+/** Waits until the gateway is as well as before; resolves with what is wrong when it is not within `waitMs`, or with who ended the wait. */
 export async function untilHealthy(
   dataDir: string,
   before: Health | undefined,
-  { clock, waitMs }: { readonly clock: Clock; readonly waitMs: number },
+  { clock, waitMs, signal }: HealthWait,
 ): Promise<string | undefined> {
   const endMs = clock.monotonicMs() + waitMs;
   let problem = "it does not answer";
   let good = 0;
   let pid = 0;
-  while (good < LOOKS) {
-    const found = await ask(dataDir, clock).catch(errorText);
-    const worse = typeof found === "string" ? found : whatIsWorse(before, found);
-    const same = typeof found !== "string" && (found.pid === pid || good === 0);
+  while (good < LOOKS && !signal.aborted) {
+    const { pid: found, worse } = await look(dataDir, before, clock);
+    const same = found === pid || good === 0;
     good = worse === undefined && same ? good + 1 : 0;
-    pid = typeof found === "string" ? 0 : found.pid;
+    pid = found;
     problem = worse ?? (same ? problem : "it does not stay up");
     if (good < LOOKS) {
       if (clock.monotonicMs() > endMs) {
         return problem;
       }
-      await clock.sleep(LOOK_EVERY_MS, new AbortController().signal);
+      await clock.sleep(LOOK_EVERY_MS, signal).catch(() => undefined);
     }
   }
-  return undefined;
+  return signal.aborted ? `the upgrade was ended by ${String(signal.reason)}` : undefined;
+}
+
+/** One look: which process answers, 0 for none, and what is wrong with it. */
+async function look(dataDir: string, before: Health | undefined, clock: Clock) {
+  const found = await ask(dataDir, clock).catch(errorText);
+  return typeof found === "string"
+    ? { pid: 0, worse: found }
+    : { pid: found.pid, worse: whatIsWorse(before, found) };
 }

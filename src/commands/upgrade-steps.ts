@@ -1,4 +1,4 @@
-import { existsSync, realpathSync, statSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { errorText } from "#sdk/errors";
 import { type Environment, findConfig, findDataDir } from "../config/directories.ts";
@@ -11,16 +11,14 @@ import {
   canReplace,
   discard,
   exchange,
-  listedChecksum,
   type ProgramFiles,
   programFiles,
   restore,
-  settle,
-  sha256,
-  stage,
   swap,
 } from "./upgrade-files.ts";
 import { type Health, healthOf, untilHealthy } from "./upgrade-health.ts";
+import { removeNote, upgradeState, writeNote } from "./upgrade-note.ts";
+import { isInstalled, stageSource, verify } from "./upgrade-source.ts";
 import { compareChecks, TrialError, type TrialPlaces, versionOf } from "./upgrade-trial.ts";
 
 /** What of the log of a program that failed is shown. */
@@ -40,50 +38,70 @@ export interface UpgradeRequest {
   readonly env: Environment;
   readonly cwd: string;
   readonly commandLine: string;
+  /** Ends it; the reason is the name of a signal. */
+  readonly signal: AbortSignal;
 }
 
-/** Checks, tries and installs a program; resolves with whether it is the one that runs. Says each step. @throws UsageError, TrialError, Error */
+const NEVER = new AbortController().signal;
+
+/**
+ * Checks, tries and installs a program; resolves with whether it is the one that runs. Says each step. When the request is ended, all is as
+ * before. @throws UsageError, TrialError, Error
+ */
 export async function upgrade(
   file: string,
   sum: string | undefined,
   request: UpgradeRequest,
   host: ServiceHost,
 ): Promise<boolean> {
+  const source = resolve(request.cwd, file);
+  takeBackAbandoned(filesOf(request), host);
   const scene = await lookAround(request, host);
   const { files } = scene;
-  const source = resolve(request.cwd, file);
   await verify(source, sum);
   host.say("checksum   as it must be");
-  if (await isSame(source, files.target)) {
+  if (await isInstalled(source, files)) {
     host.say("nothing    to do: this is the program that is installed");
     return true;
   }
-  let version: string;
   try {
-    await (source.endsWith(".xz") ? unpack(source, files, host) : stage(source, files));
-    version = await versionOf(files.next, host.clock);
-    host.say(`runs       ${version}`);
-    if (scene.places !== undefined) {
-      const programs = { next: files.next, present: files.target };
-      await compareChecks(programs, scene.places, host.clock);
-      host.say(`checks     ${scene.places.configDir}`);
-    }
+    await stageSource(source, files, host);
+    await tryOut(scene, request, host);
   } catch (error) {
     discard(files);
+    if (request.signal.aborted) {
+      const by = String(request.signal.reason);
+      throw new TrialError(`The upgrade was ended by ${by}: nothing has changed`);
+    }
     throw error;
   }
-  swap(files);
+  swap(files, () => writeNote(files));
   host.say(`installed  ${files.target}; the one before is ${files.previous}`);
   const failure = await restartAndWait(scene, request, host);
   if (failure === undefined) {
+    removeNote(files);
     return true;
   }
   host.say(`failed     ${failure}`);
   restore(files);
+  removeNote(files);
   host.say(`back       ${files.target} is the one before again`);
-  const again = await restartAndWait(scene, request, host);
+  const again = await restartAndWait(scene, { ...request, signal: NEVER }, host);
   host.say(again === undefined ? "well       the gateway runs as before" : `failed     ${again}`);
   return false;
+}
+
+/** Runs the staged program: its version, and what it thinks of the configuration. @throws TrialError; the reason of the request's signal */
+async function tryOut(scene: Scene, request: UpgradeRequest, host: ServiceHost): Promise<void> {
+  const trial = { clock: host.clock, signal: request.signal };
+  const { files, places } = scene;
+  const version = await versionOf(files.next, trial);
+  host.say(`runs       ${version}`);
+  if (places !== undefined) {
+    await compareChecks({ next: files.next, present: files.target }, places, trial);
+    host.say(`checks     ${places.configDir}`);
+  }
+  request.signal.throwIfAborted();
 }
 
 /** Goes back to the program before the last change by hand; resolves with whether the gateway is well with it. */
@@ -93,14 +111,67 @@ export async function rollBack(request: UpgradeRequest, host: ServiceHost): Prom
   if (!existsSync(files.previous)) {
     throw new UsageError(`There is no ${files.previous} to go back to`);
   }
-  const version = await versionOf(files.previous, host.clock);
+  refuseSecond(files);
+  const version = await versionOf(files.previous, { clock: host.clock, signal: request.signal });
   exchange(files);
+  removeNote(files);
   host.say(`installed  ${version} of ${files.previous}, where the other one is now`);
   const failure = await restartAndWait(scene, request, host);
   if (failure !== undefined) {
     host.say(`failed     ${failure}`);
   }
   return failure === undefined;
+}
+
+/**
+ * Goes back to the program before an upgrade that was cut short, by a power cut or a kill, and restarts the service; resolves with whether
+ * the gateway is well then. Without such an upgrade nothing is done.
+ */
+export async function recover(request: UpgradeRequest, host: ServiceHost): Promise<boolean> {
+  const files = filesOf(request);
+  if (upgradeState(files) === "running") {
+    host.say("upgrade    is going on: left alone");
+    return true;
+  }
+  if (!takeBackAbandoned(files, host)) {
+    host.say("nothing    to take back");
+    return true;
+  }
+  if (!request.restart) {
+    return true;
+  }
+  const scene = await lookAround(request, host);
+  // What runs is the program that nobody has found well: it is no measure.
+  const failure = await restartAndWait({ ...scene, before: undefined }, request, host);
+  if (failure !== undefined) {
+    host.say(`failed     ${failure}`);
+  }
+  return failure === undefined;
+}
+
+/** @throws UsageError while another process tries the program in place */
+function refuseSecond(files: ProgramFiles): void {
+  if (upgradeState(files) === "running") {
+    throw new UsageError("Another upgrade is going on: wait for its end");
+  }
+}
+
+/** Resolves with whether there was a program that nobody has found well, and nobody will. @throws UsageError while another process tries one */
+function takeBackAbandoned(files: ProgramFiles, host: ServiceHost): boolean {
+  refuseSecond(files);
+  if (upgradeState(files) === "none") {
+    return false;
+  }
+  if (existsSync(files.previous)) {
+    restore(files);
+    host.say(`back       ${files.target} is the one before an upgrade that was cut short`);
+  }
+  removeNote(files);
+  return true;
+}
+
+function filesOf({ target }: UpgradeRequest): ProgramFiles {
+  return programFiles(realpathSync(target));
 }
 
 /** What there is before anything changes. */
@@ -114,7 +185,7 @@ interface Scene {
 }
 
 async function lookAround(request: UpgradeRequest, host: ServiceHost): Promise<Scene> {
-  const files = programFiles(realpathSync(request.target));
+  const files = filesOf(request);
   if (!canReplace(files)) {
     throw new UsageError(
       `${files.target} cannot be replaced by this user: sudo ${request.commandLine}`,
@@ -160,48 +231,10 @@ function placesOf(
   }
 }
 
-async function verify(file: string, given: string | undefined): Promise<void> {
-  if (!existsSync(file)) {
-    throw new UsageError(`There is no file ${file}`);
-  }
-  const wanted = given?.toLowerCase() ?? listedChecksum(file);
-  if (wanted === undefined) {
-    throw new UsageError(
-      `The checksum of ${file} is not known: put SHA256SUMS of the release beside it, or say it with --sha256 SUM`,
-    );
-  }
-  if (!/^[0-9a-f]{64}$/.test(wanted)) {
-    throw new UsageError(`--sha256 must be 64 hexadecimal digits, but is "${wanted}"`);
-  }
-  const found = await sha256(file);
-  if (found !== wanted) {
-    throw new TrialError(
-      `The file is not the one that was published: its SHA-256 is ${found}, and must be ${wanted}`,
-    );
-  }
-}
-
-async function isSame(source: string, target: string): Promise<boolean> {
-  return (
-    statSync(source).size === statSync(target).size &&
-    (await sha256(source)) === (await sha256(target))
-  );
-}
-
-async function unpack(source: string, files: ProgramFiles, host: ServiceHost): Promise<void> {
-  if (host.find("xz") === undefined) {
-    throw new UsageError(`${source} is packed: install xz, or unpack it first with "xz -dk"`);
-  }
-  discard(files);
-  const script = 'exec xz -dc -- "$1" >"$2"';
-  await host.run(["sh", "-c", script, "sh", source, files.next]);
-  settle(files.next);
-}
-
 /** Starts the service with what is installed; in words what is wrong with it then. */
 async function restartAndWait(
   { service, dataDir, before }: Scene,
-  { restart, waitMs }: UpgradeRequest,
+  { restart, waitMs, signal }: UpgradeRequest,
   host: ServiceHost,
 ): Promise<string | undefined> {
   if (!restart || service === undefined) {
@@ -211,8 +244,8 @@ async function restartAndWait(
   const { clock } = host;
   let problem: string | undefined;
   try {
-    await service.manager.restart(service.plan);
-    problem = await untilHealthy(dataDir, before, { clock, waitMs });
+    await service.manager.restart(service.plan, waitMs);
+    problem = await untilHealthy(dataDir, before, { clock, waitMs, signal });
   } catch (error) {
     problem = errorText(error);
   }

@@ -12,6 +12,13 @@ export class TrialError extends Error {
   override readonly name = "TrialError";
 }
 
+/** How a program is tried. */
+export interface Trial {
+  readonly clock: Clock;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+}
+
 /** Where the configuration is that both programs are asked about. */
 export interface TrialPlaces {
   readonly configDir: string;
@@ -19,12 +26,12 @@ export interface TrialPlaces {
 }
 
 /** The version a program says it has. @throws TrialError when it does not run */
-export async function versionOf(program: string, clock: Clock): Promise<string> {
+export async function versionOf(program: string, trial: Trial): Promise<string> {
   const foreign = foreignFormat(program);
   if (foreign !== undefined) {
     throw new TrialError(`It cannot run: ${foreign}`);
   }
-  const { exitCode, stdout, stderr } = await run([program, "--version"], clock);
+  const { exitCode, stdout, stderr } = await run([program, "--version"], trial);
   const version = /^tbgw (\S+)\n$/.exec(stdout)?.[1];
   if (exitCode !== 0 || version === undefined) {
     const said = `${stdout}${stderr}`.trim().slice(0, 300);
@@ -39,12 +46,12 @@ export async function versionOf(program: string, clock: Clock): Promise<string> 
 export async function compareChecks(
   programs: { readonly next: string; readonly present: string },
   places: TrialPlaces,
-  clock: Clock,
+  trial: Trial,
 ): Promise<void> {
   const [next, present] = await Promise.all([
-    checked(programs.next, places, clock),
+    checked(programs.next, places, trial),
     // What the present program thinks matters only where the new one finds something.
-    checked(programs.present, places, clock).catch(() => undefined),
+    checked(programs.present, places, trial).catch(() => undefined),
   ]);
   const known = new Set(present?.errors);
   const fresh = next.errors.filter((error) => !known.has(error));
@@ -59,10 +66,10 @@ interface Checked {
   readonly errors: readonly string[];
 }
 
-async function checked(program: string, places: TrialPlaces, clock: Clock): Promise<Checked> {
+async function checked(program: string, places: TrialPlaces, trial: Trial): Promise<Checked> {
   const { configDir, dataDir } = places;
   const argv = [program, "check", "--json", "--config", configDir, "--data", dataDir];
-  const { exitCode, stdout, stderr } = await run(argv, clock);
+  const { exitCode, stdout, stderr } = await run(argv, trial);
   let value: unknown;
   try {
     value = JSON.parse(stdout);
@@ -86,11 +93,12 @@ function readCheck(value: unknown): Checked {
   return { fatal: value.fatal === true, errors };
 }
 
-async function run(argv: readonly string[], clock: Clock) {
+async function run(argv: readonly string[], { clock, signal }: Trial) {
   try {
-    const late = clock.deadline(TRIAL_MS, new AbortController().signal);
+    const late = clock.deadline(TRIAL_MS, signal);
     return await runCommand(argv, MAX_OUTPUT_BYTES, late);
   } catch (error) {
+    signal.throwIfAborted();
     const reason = error instanceof OutputTooLongError ? "it says too much" : errorText(error);
     throw new TrialError(`It does not run: ${reason}`, { cause: error });
   }

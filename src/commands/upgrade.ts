@@ -1,8 +1,9 @@
 import { defineCommand } from "citty";
 import { isCompiled } from "#platform/thread";
+import { StopSignal } from "../service/signals.ts";
 import { UsageError } from "./flags.ts";
 import { onHost } from "./service.ts";
-import { rollBack, upgrade } from "./upgrade-steps.ts";
+import { recover, rollBack, upgrade } from "./upgrade-steps.ts";
 
 /** Longest wait for the gateway, in seconds, unless one is asked for. */
 const WAIT_S = 60;
@@ -26,6 +27,10 @@ export const upgradeCommand = defineCommand({
       description: "Its checksum (default: from SHA256SUMS in its folder)",
     },
     rollback: { type: "boolean", description: "Go back to the program before the last upgrade" },
+    recover: {
+      type: "boolean",
+      description: "Take back an upgrade that was cut short; the services do it as they start",
+    },
     restart: {
       type: "boolean",
       default: true,
@@ -48,11 +53,16 @@ export const upgradeCommand = defineCommand({
       throw new UsageError(`--wait must be 1 to 3600 seconds, but is "${args.wait}"`);
     }
     const { file } = args;
-    if ((file === undefined) === (args.rollback !== true)) {
-      throw new UsageError("Say either the file of the new program or --rollback");
+    const ways = [file !== undefined, args.rollback === true, args.recover === true];
+    if (ways.filter(Boolean).length !== 1) {
+      throw new UsageError("Say either the file of the new program, --rollback or --recover");
     }
+    // Left alone SIGHUP would end it with the terminal: half an upgrade.
+    using stop = new StopSignal("reload");
     const request = {
-      target: process.execPath,
+      // The previous program takes the one back that came after it.
+      target:
+        args.recover === true ? process.execPath.replace(/\.previous$/, "") : process.execPath,
       configDir: args.config,
       dataDir: args.data,
       waitMs: seconds * 1000,
@@ -60,10 +70,14 @@ export const upgradeCommand = defineCommand({
       env: process.env,
       cwd: process.cwd(),
       commandLine: ["tbgw", ...process.argv.slice(2)].join(" "),
+      signal: stop.signal,
     };
-    const isWell = await onHost({}, (host) =>
-      file === undefined ? rollBack(request, host) : upgrade(file, args.sha256, request, host),
-    );
+    const isWell = await onHost({}, (host) => {
+      if (file !== undefined) {
+        return upgrade(file, args.sha256, request, host);
+      }
+      return args.recover === true ? recover(request, host) : rollBack(request, host);
+    });
     return isWell ? 0 : 1;
   },
 });

@@ -8,24 +8,51 @@ import { until } from "../support/until.ts";
 
 const TIMEOUT_MS = 180_000;
 const PROGRAM = "/usr/local/bin/tbgw";
+/** Where a service of any kind can reach it. */
+const GENUINE = "/usr/local/lib/genuine";
 
-describe("tbgw upgrade", () => {
+/** What keeps the gateway running, and how it comes to know that the machine was started again. */
+interface Manager {
+  readonly kind: "openrc" | "cron" | "systemd";
+  /** Before the installation. */
+  readonly begin: string;
+  /** After everything was killed. */
+  readonly again: string;
+}
+
+const OPENRC: Manager = {
+  kind: "openrc",
+  begin: "true",
+  again: "rm -f /run/tbgw.pid; rc-service tbgw zap; rc-service tbgw start",
+};
+const OTHERS: readonly Manager[] = [
+  {
+    kind: "cron",
+    // Each second is half a minute to it.
+    begin:
+      "LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketimeMT.so.1) FAKETIME='+0 x30' cron >/dev/null 2>&1",
+    again: "true",
+  },
+  { kind: "systemd", begin: "true", again: "true" },
+];
+const MANAGERS = [OPENRC, ...(isFull ? OTHERS : [])];
+
+describe.each(MANAGERS)("tbgw upgrade under $kind", ({ kind, begin, again }) => {
   let line: FaultLine;
   let sandbox: ServiceSandbox;
-  let genuine = "";
 
-  /** A gateway under OpenRC with values flowing through it. */
+  /** A gateway under it with values flowing through it. */
   beforeAll(async () => {
     line = await FaultLine.open({ name: "upgrade", valuesPerSecond: 200 });
-    sandbox = await ServiceSandbox.open();
+    sandbox = await ServiceSandbox.open(kind === "systemd" ? kind : undefined);
     await cp(join(line.gateway.dir, "config"), join(sandbox.dir, "etc/tbgw"), { recursive: true });
-    expect(await sandbox.run("tbgw service install --openrc")).toMatchObject({ code: 0 });
+    await sandbox.run(begin);
+    expect(await sandbox.run(`tbgw service install --${kind}`)).toMatchObject({ code: 0 });
     await until("the gateway has its links", async () => (await links()) === "connected connected");
     line.source.start();
     await until("values arrive", () => line.arrivals.count > 0);
     // A copy that no upgrade replaces, for programs that are made from it.
-    await sandbox.run(`cp ${PROGRAM} ${sandbox.dir}/genuine`);
-    genuine = join(sandbox.dir, "genuine");
+    await sandbox.run(`cp ${PROGRAM} ${GENUINE}`);
   }, TIMEOUT_MS);
 
   afterAll(async () => {
@@ -45,7 +72,7 @@ describe("tbgw upgrade", () => {
   /** A program that is a script around the genuine one. */
   async function program(name: string, script: string): Promise<string> {
     const file = join(sandbox.dir, name);
-    await writeFile(file, `#!/bin/sh\n${script}\nexec ${genuine} "$@"\n`, { mode: 0o755 });
+    await writeFile(file, `#!/bin/sh\n${script}\nexec ${GENUINE} "$@"\n`, { mode: 0o755 });
     return file;
   }
 
@@ -85,6 +112,15 @@ describe("tbgw upgrade", () => {
     await until("the gateway has its links", async () => (await links()) === "connected connected");
   }
 
+  /** What is left to unpack with is busybox. */
+  async function hideXz(): Promise<void> {
+    const layers = `lowerdir=/usr/bin,upperdir=${sandbox.dir}/hide/up,workdir=${sandbox.dir}/hide/work`;
+    const hidden = await sandbox.run(
+      `mkdir -p ${sandbox.dir}/hide/up ${sandbox.dir}/hide/work && mount -t overlay overlay -o ${layers} /usr/bin && rm /usr/bin/xz /usr/bin/unxz`,
+    );
+    expect(hidden).toEqual({ code: 0, out: "" });
+  }
+
   test(
     "a program that cannot be what it says, or cannot run, changes nothing",
     async () => {
@@ -118,13 +154,58 @@ describe("tbgw upgrade", () => {
         "dying",
         '[ "$1" = run ] && { echo "no such luck" >&2; exit 1; }',
       );
-      await expectTakenBack(dying, /failed +No gateway runs with[^]*\| no such luck/, 3);
+      await expectTakenBack(
+        dying,
+        /failed +(?:No gateway runs with|"systemctl restart)[^]*no such luck/,
+        3,
+      );
       if (isFull) {
         const silent = await program("silent", '[ "$1" = run ] && exec sleep 1000');
-        await expectTakenBack(silent, /failed +No gateway runs with/, 2);
+        await expectTakenBack(silent, /failed +(?:No gateway runs with|No result within)/, 2);
       }
       const deaf = await program("deaf", "export TB_GW_ACCESS_TOKEN=WRONG");
       await expectTakenBack(deaf, /failed +the platform is not reached/, 8);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "an upgrade that is ended takes the program back, one that is cut short is taken back by the service",
+    async () => {
+      const genuineSum = await sumOf(PROGRAM);
+      const deaf = await program("deaf", "export TB_GW_ACCESS_TOKEN=WRONG");
+      const isTried = async (): Promise<boolean> =>
+        (
+          await sandbox.run(
+            `test -e ${PROGRAM}.upgrading && pgrep -f '^${GENUINE} run' && ! pgrep openrc-run`,
+          )
+        ).code === 0;
+      const ended = upgrade(deaf, "--wait 600");
+      await until("the program is tried", isTried, 60_000);
+      // The terminal is closed, which ends nothing; then somebody has enough of it.
+      await sandbox.run(
+        `pkill -HUP -f '^${PROGRAM} upgrade'; pkill -TERM -f '^${PROGRAM} upgrade'`,
+      );
+      expect((await ended).out).toContain("the upgrade was ended by SIGTERM");
+      expect((await ended).code).toBe(1);
+      expect([await sumOf(PROGRAM), await isTried()]).toEqual([genuineSum, false]);
+
+      const cut = upgrade(deaf, "--wait 600");
+      await until("the program is tried", isTried, 60_000);
+      expect(await sumOf(PROGRAM)).not.toBe(genuineSum);
+      const second = await sandbox.run(`${PROGRAM}.previous upgrade --recover`);
+      await sandbox.run(
+        `pkill -9 -f '^${PROGRAM} upgrade'; pkill -9 supervise-daemo; pkill -9 -f '^(${PROGRAM}|${GENUINE}) run'; ${again}`,
+      );
+      expect((await cut).code).toBe(137);
+      await until(
+        "the gateway has its links",
+        async () => (await links()) === "connected connected",
+        60_000,
+      );
+      expect(await sumOf(PROGRAM)).toBe(genuineSum);
+      expect((await sandbox.run(`ls ${PROGRAM}.upgrading`)).code).not.toBe(0);
+      expect(second).toEqual({ code: 0, out: "upgrade    is going on: left alone\n" });
     },
     TIMEOUT_MS,
   );
@@ -134,8 +215,19 @@ describe("tbgw upgrade", () => {
     async () => {
       const before = await sumOf(PROGRAM);
       const good = await program("good", "");
-      await writeFile(join(sandbox.dir, "SHA256SUMS"), `${await sumOf(good)}  good\n`);
-      const ended = await sandbox.run(`${PROGRAM} upgrade ${good}`);
+      const sums = join(sandbox.dir, "SHA256SUMS");
+      const list = (goodSum: string): string =>
+        `cd ${sandbox.dir}; xz -kf good; sha256sum good.xz >${sums}; echo '${goodSum}  good' >>${sums}`;
+      await sandbox.run(list("0".repeat(64)));
+      await expectUntouched(
+        () => sandbox.run(`${PROGRAM} upgrade ${good}.xz`),
+        /What the file holds is not the one that was published/,
+      );
+      await sandbox.run(list(await sumOf(good)));
+      if (isFull) {
+        await hideXz();
+      }
+      const ended = await sandbox.run(`${PROGRAM} upgrade ${good}.xz`);
       expect(ended.out).toContain("well       the gateway runs, and all that worked before works");
       expect(ended.code).toBe(0);
       expect(await sumOf(PROGRAM)).toBe(await sumOf(good));
@@ -145,7 +237,7 @@ describe("tbgw upgrade", () => {
       expect(back.out).toContain("There is no /usr/local/bin/tbgw.previous.previous");
       expect(back.code).toBe(2);
       await sandbox.run(`mv ${PROGRAM}.previous ${PROGRAM}; cp ${good} ${PROGRAM}.previous`);
-      await sandbox.run("rc-service tbgw restart");
+      await sandbox.run(`tbgw service install --${kind}`);
       await until(
         "the gateway has its links",
         async () => (await links()) === "connected connected",

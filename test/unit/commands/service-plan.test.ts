@@ -79,9 +79,12 @@ describe("the files of a service", () => {
 
   test("withoutCronLines() takes out our lines and no other", () => {
     const others = "MAILTO=me\n0 3 * * * backup\n";
-    const table = cronTable("/usr/local/lib/tbgw/cron.sh", "tbgw");
+    const table = cronTable(
+      { script: "/usr/local/lib/tbgw/cron.sh", binary: "/usr/local/bin/tbgw" },
+      "tbgw",
+    );
     const ours = table.split("\n").filter((line) => line.endsWith("# tbgw"));
-    expect(ours).toHaveLength(2);
+    expect(ours).toHaveLength(3);
     expect(withoutCronLines(`${others}${ours.join("\n")}\n`)).toBe(others);
     expect(withoutCronLines("")).toBe("");
   });

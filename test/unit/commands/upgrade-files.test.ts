@@ -25,7 +25,7 @@ describe("the files of an upgrade", () => {
     using dir = temporaryDir();
     const { files, download } = scene(dir.path);
     await stage(download, files);
-    swap(files);
+    swap(files, () => undefined);
     expect(readFileSync(files.target, "utf8")).toBe("new");
     expect(statSync(files.target).mode & 0o777).toBe(0o755);
     expect(readFileSync(files.previous, "utf8")).toBe("old");
@@ -45,7 +45,7 @@ describe("the files of an upgrade", () => {
       cut(dir.path);
       expect(readFileSync(files.target, "utf8")).toBe("old");
       await stage(download, files);
-      swap(files);
+      swap(files, () => undefined);
       expect(readFileSync(files.target, "utf8")).toBe("new");
       expect(readFileSync(files.previous, "utf8")).toBe("old");
       expect(readdirSync(dir.path).toSorted()).toEqual(["download", "tbgw", "tbgw.previous"]);
@@ -56,7 +56,7 @@ describe("the files of an upgrade", () => {
     using dir = temporaryDir();
     const { files, download } = scene(dir.path);
     await stage(download, files);
-    swap(files);
+    swap(files, () => undefined);
     exchange(files);
     expect([readFileSync(files.target, "utf8"), readFileSync(files.previous, "utf8")]).toEqual([
       "old",
