@@ -4,6 +4,7 @@ import type { ConnectorHost } from "#sdk/connector";
 import { TransientError } from "#sdk/errors";
 import { supervise } from "#sdk/supervise";
 import { runAll } from "#sdk/tasks";
+import { installChangeDecoder } from "./change-decoder.ts";
 import { ServerSession } from "./client.ts";
 import type { Commands } from "./commands.ts";
 import type { Device } from "./device.ts";
@@ -66,6 +67,7 @@ export class ServerLink {
     signal.throwIfAborted();
     const library = await loadLibrary();
     quietLibrary(library, host.log);
+    installChangeDecoder(library);
     this.#giveAdvice();
     try {
       await supervise(

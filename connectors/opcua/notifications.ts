@@ -1,9 +1,10 @@
-import type { DataValue, MonitoredItemNotification } from "node-opcua-client";
 import type { ConnectorHost } from "#sdk/connector";
+import type { Change } from "./change-decoder.ts";
 import type { ServerSession } from "./client.ts";
 import { BUILTIN } from "./codec.ts";
 import type { Item } from "./device.ts";
 import type { Intake } from "./intake.ts";
+import { type Sample, sampleOf } from "./uplink.ts";
 
 /** Notifications with structures that may wait for their types. */
 const MAX_WAITING_STRUCTURES = 100;
@@ -11,11 +12,26 @@ const MAX_WAITING_STRUCTURES = 100;
 /** What a monitored item is read with. */
 export interface Sampled {
   readonly item: Item;
-  /** The samples of the notification that is being read, when there are several. */
-  samples: DataValue[] | undefined;
+  /** The last notification it was in, by number, and the last one it was in several times. */
+  inMessage: number;
+  severalInMessage: number;
+  /** Its samples in the notification that is being read, when there are several. */
+  samples: Sample[] | undefined;
   /** The last sample: a server may say it again when a session is taken up. */
   lastValue: unknown;
   lastMs: number | undefined;
+}
+
+/** What is known of an item before its first sample. */
+export function newSampled(item: Item): Sampled {
+  return {
+    item,
+    inMessage: 0,
+    severalInMessage: 0,
+    samples: undefined,
+    lastValue: undefined,
+    lastMs: undefined,
+  };
 }
 
 /** Where notifications come from and what follows. */
@@ -27,12 +43,19 @@ export interface NotificationSource {
   readonly onDefect: (error: unknown) => void;
 }
 
-/** Turns notifications into records, without an object, promise or timer for a single value. */
+/** A structure, with its monitored item. */
+interface StructureChange {
+  readonly monitored: Sampled;
+  readonly whole: NonNullable<Change["whole"]>;
+}
+
+/** Turns notifications into records, without a promise or timer for a single value. */
 export class NotificationReader {
   readonly #host: ConnectorHost;
   readonly #intake: Intake;
   readonly #onHandedOn: () => void;
   #waitingStructures = 0;
+  #message = 0;
 
   /** `onHandedOn` is called when records are on their way, and when the store has taken them. */
   constructor(host: ConnectorHost, intake: Intake, onHandedOn: () => void) {
@@ -43,30 +66,43 @@ export class NotificationReader {
 
   /** All samples of a notification; `monitoredOf` finds items by their handles. `mayRepeat`: soon after a session was taken up. */
   take(
-    notifications: readonly MonitoredItemNotification[],
+    changes: readonly Change[],
+    monitoredOf: (handle: number) => Sampled | undefined,
+    source: NotificationSource & { readonly mayRepeat: boolean },
+  ): void {
+    try {
+      this.#take(changes, monitoredOf, source);
+    } catch (error) {
+      source.onDefect(error); // The stack would keep it to itself.
+    }
+  }
+
+  #take(
+    changes: readonly Change[],
     monitoredOf: (handle: number) => Sampled | undefined,
     source: NotificationSource & { readonly mayRepeat: boolean },
   ): void {
     const result = this.#intake.result();
     const several: Sampled[] = [];
-    const structures: { monitored: Sampled; value: DataValue }[] = [];
-    const seen = repeatedHandles(notifications);
+    const structures: StructureChange[] = [];
+    const message = this.#mark(changes, monitoredOf);
     const { mayRepeat } = source;
-    for (const { clientHandle, value } of notifications) {
-      const monitored = monitoredOf(clientHandle);
-      if (monitored === undefined || this.#isRepeated(monitored, value, mayRepeat)) {
+    for (const change of changes) {
+      const monitored = monitoredOf(change.clientHandle);
+      if (monitored === undefined || this.#isRepeated(monitored, change, mayRepeat)) {
         continue; // Deleted meanwhile, or known.
       }
-      if (isStructure(value)) {
-        structures.push({ monitored, value });
-      } else if (seen?.has(clientHandle)) {
+      const { whole } = change;
+      if (whole !== undefined && isStructure(change)) {
+        structures.push({ monitored, whole });
+      } else if (monitored.severalInMessage === message) {
         if (monitored.samples === undefined) {
           monitored.samples = [];
           several.push(monitored);
         }
-        monitored.samples.push(value);
+        monitored.samples.push(change);
       } else {
-        result.add(monitored.item, value);
+        result.add(monitored.item, change);
       }
     }
     for (const monitored of several) {
@@ -79,33 +115,46 @@ export class NotificationReader {
     }
   }
 
-  #isRepeated(monitored: Sampled, value: DataValue, mayRepeat: boolean): boolean {
-    const isKnown = isRepeated(monitored, value) && mayRepeat;
+  /** Marks the items of a notification, and those that are in it several times. The answer: its number. */
+  #mark(changes: readonly Change[], monitoredOf: (handle: number) => Sampled | undefined): number {
+    this.#message += 1;
+    const message = this.#message;
+    for (const { clientHandle } of changes) {
+      const monitored = monitoredOf(clientHandle);
+      if (monitored !== undefined) {
+        if (monitored.inMessage === message) {
+          monitored.severalInMessage = message;
+        }
+        monitored.inMessage = message;
+      }
+    }
+    return message;
+  }
+
+  #isRepeated(monitored: Sampled, change: Change, mayRepeat: boolean): boolean {
+    const isKnown = isRepeated(monitored, change) && mayRepeat;
     if (isKnown) {
       this.#host.metrics.count("repeatsDropped");
     }
     return isKnown;
   }
 
-  #takeStructures(
-    structures: readonly { readonly monitored: Sampled; readonly value: DataValue }[],
-    source: NotificationSource,
-  ): void {
+  #takeStructures(structures: readonly StructureChange[], source: NotificationSource): void {
     if (this.#waitingStructures >= MAX_WAITING_STRUCTURES) {
       this.#host.metrics.rejected("structures-overflow", structures.length);
       return;
     }
     const { session } = source;
     this.#waitingStructures += 1;
-    const values = structures.map(({ value }) => value);
+    const values = structures.map(({ whole }) => whole);
     session.library
       .promoteOpaqueStructure(session.raw, values)
       // What cannot be decoded is shown as it came.
       .catch(() => undefined)
       .then(() => {
         const decoded = this.#intake.result();
-        for (const { monitored, value } of structures) {
-          decoded.add(monitored.item, value);
+        for (const { monitored, whole } of structures) {
+          decoded.add(monitored.item, sampleOf(whole));
         }
         this.#put(decoded, source);
       })
@@ -129,34 +178,17 @@ export class NotificationReader {
 }
 
 /** The stack delivers structures undecoded. */
-function isStructure({ value }: DataValue): boolean {
-  const type: number = value.dataType;
-  return type === BUILTIN.ExtensionObject;
+function isStructure({ dataType }: Change): boolean {
+  return dataType === BUILTIN.ExtensionObject;
 }
 
 /** Whether this is the sample that came last, with its time; it is the last one from now on. */
-function isRepeated(monitored: Sampled, { value, sourceTimestamp }: DataValue): boolean {
-  const ms = sourceTimestamp?.getTime();
+function isRepeated(monitored: Sampled, { value, sourceMs }: Change): boolean {
   // What is an object, as arrays are, is not compared: it counts as another value.
-  const last: unknown = typeof value.value === "object" ? undefined : value.value;
-  const isSame = ms !== undefined && ms === monitored.lastMs && last === monitored.lastValue;
-  monitored.lastMs = ms;
+  const last = typeof value === "object" ? undefined : value;
+  const isSame =
+    sourceMs !== undefined && sourceMs === monitored.lastMs && last === monitored.lastValue;
+  monitored.lastMs = sourceMs;
   monitored.lastValue = last;
   return isSame && last !== undefined;
-}
-
-/** Handles that occur more than once; `undefined` when there are none. */
-function repeatedHandles(
-  notifications: readonly MonitoredItemNotification[],
-): ReadonlySet<number> | undefined {
-  const seen = new Set<number>();
-  let repeated: Set<number> | undefined;
-  for (const { clientHandle } of notifications) {
-    if (seen.has(clientHandle)) {
-      repeated ??= new Set();
-      repeated.add(clientHandle);
-    }
-    seen.add(clientHandle);
-  }
-  return repeated;
 }

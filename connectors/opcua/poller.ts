@@ -6,6 +6,7 @@ import type { ServerSession } from "./client.ts";
 import type { Item } from "./device.ts";
 import { isTalkFailure, isTooLarge, SessionLost } from "./failures.ts";
 import type { Intake } from "./intake.ts";
+import { sampleOf } from "./uplink.ts";
 
 /** What a poller needs. */
 export interface PollerOptions {
@@ -63,7 +64,7 @@ export class Poller {
     for (const [index, item] of items.entries()) {
       const value = values[index];
       if (value !== undefined) {
-        result.add(item, value);
+        result.add(item, sampleOf(value));
       }
     }
     if (!result.isEmpty) {

@@ -1,5 +1,6 @@
-import type { ClientSubscription, MonitoredItemNotification } from "node-opcua-client";
+import type { ClientSubscription } from "node-opcua-client";
 import type { Clock } from "#sdk/clock";
+import { type Change, changesOf } from "./change-decoder.ts";
 import type { ServerSession } from "./client.ts";
 import type { ServerConfig } from "./server-config.ts";
 import { startSubscription } from "./subscription-start.ts";
@@ -13,7 +14,7 @@ const REPEATS_MS = 10_000;
 /** What a subscription says. */
 export interface SubscriptionListener {
   /** Changes of nodes, by the handles of their items. `mayRepeat`: soon after a session was taken up. */
-  data(notifications: readonly MonitoredItemNotification[], mayRepeat: boolean): void;
+  data(changes: readonly Change[], mayRepeat: boolean): void;
   /** The server has ended it. */
   ended(reason: string): void;
 }
@@ -102,12 +103,10 @@ export class SharedSubscription {
       this.#heardMs = this.#clock.monotonicMs();
       this.isHeard = true;
       for (const data of message.notificationData ?? []) {
-        const items: unknown = data === null ? undefined : Reflect.get(data, "monitoredItems");
-        if (data !== null && Array.isArray(items)) {
+        const changes = data === null ? undefined : changesOf(data);
+        if (changes !== undefined) {
           this.#dataHeardMs = this.#heardMs;
-          // The stack would look for objects of its own, one for each value.
-          Reflect.set(data, "monitoredItems", []);
-          listener.data(items, this.#heardMs < this.#mayRepeatUntilMs);
+          listener.data(changes, this.#heardMs < this.#mayRepeatUntilMs);
         }
       }
     });

@@ -7,7 +7,12 @@ import type { Item } from "./device.ts";
 import { isBad, isTalkFailure, ServiceFault, type Status, whateverItSays } from "./failures.ts";
 import type { Intake } from "./intake.ts";
 import { partsOf } from "./limits.ts";
-import { NotificationReader, type NotificationSource, type Sampled } from "./notifications.ts";
+import {
+  NotificationReader,
+  type NotificationSource,
+  newSampled,
+  type Sampled,
+} from "./notifications.ts";
 import type { ServerConfig } from "./server-config.ts";
 import { SharedSubscription, type SubscriptionListener } from "./shared-subscription.ts";
 import { recoverSubscriptions, suspendPublishing } from "./subscription-recovery.ts";
@@ -247,9 +252,7 @@ export class Subscriptions implements Disposable {
   }
 
   #register(shared: SharedSubscription, item: Item): number {
-    const monitored = { item, shared, id: 0, samples: undefined };
-    const handle =
-      this.#handles.push({ ...monitored, lastValue: undefined, lastMs: undefined }) - 1;
+    const handle = this.#handles.push({ ...newSampled(item), shared, id: 0 }) - 1;
     this.#byKey.set(item.key, handle);
     shared.size += 1;
     return handle;
@@ -302,10 +305,10 @@ export class Subscriptions implements Disposable {
   async #open(): Promise<SharedSubscription> {
     const { server, host } = this.#options;
     const listener: SubscriptionListener = {
-      data: (items, mayRepeat) => {
+      data: (changes, mayRepeat) => {
         if (this.#attachment !== undefined) {
           const source = { ...this.#attachment, mayRepeat };
-          this.#reader.take(items, (handle) => this.#handles[handle], source);
+          this.#reader.take(changes, (handle) => this.#handles[handle], source);
         }
       },
       ended: (why) => this.#attachment?.session.lose(`The subscription ended: ${why}`),

@@ -4,8 +4,15 @@ import { BUILTIN, convertValue, type TypedValue, type ValueFormat } from "./code
 import type { Device, Item, Target } from "./device.ts";
 import { isBad, type Status } from "./failures.ts";
 
+/** One value of a node with its status and times. */
+export interface Sample extends TypedValue {
+  readonly statusCode: Status;
+  readonly sourceMs: number | undefined;
+  readonly serverMs: number | undefined;
+}
+
 /** One value of a node as the stack delivers it. */
-export interface Sample {
+export interface StackSample {
   readonly value: TypedValue;
   readonly statusCode: Status;
   readonly sourceTimestamp: Date | null;
@@ -48,6 +55,9 @@ export class ReadResult {
   readonly #settings: UplinkSettings;
   readonly #notes: UplinkNotes;
   readonly #drafts = new Map<Device, Draft>();
+  /** Where the value before went: the next one is mostly of the same device. */
+  #device: Device | undefined;
+  #draft: Draft | undefined;
 
   constructor(receivedTs: EpochMs, settings: UplinkSettings, notes: UplinkNotes) {
     this.#receivedTs = receivedTs;
@@ -64,7 +74,7 @@ export class ReadResult {
   addAll(item: Item, samples: readonly Sample[]): void {
     const stamps = spaceBack(
       this.#receivedTs,
-      samples.map((sample) => this.#plausible(item, sample.sourceTimestamp)),
+      samples.map(({ sourceMs }) => this.#plausible(item, sourceMs)),
     );
     for (const [index, sample] of samples.entries()) {
       this.#add(item, sample, stamps[index]);
@@ -121,14 +131,14 @@ export class ReadResult {
     if (bad && badStatus === "skip") {
       return undefined;
     }
-    const hasValue = sample.value.dataType !== BUILTIN.Null;
+    const hasValue = sample.dataType !== BUILTIN.Null;
     if (bad && (badStatus === "text" || !hasValue)) {
       const { name, description } = sample.statusCode;
       return badStatus === "text"
         ? `Bad status code: ${name} for node: ${item.key} with description ${description}`
         : undefined;
     }
-    return convertValue(sample.value, format);
+    return convertValue(sample, format);
   }
 
   /** The time a target asks for, when the sample has it. */
@@ -136,15 +146,11 @@ export class ReadResult {
     if (target.section === "attributes" || target.stamp === "gateway") {
       return undefined;
     }
-    return this.#plausible(
-      item,
-      target.stamp === "source" ? sample.sourceTimestamp : sample.serverTimestamp,
-    );
+    return this.#plausible(item, target.stamp === "source" ? sample.sourceMs : sample.serverMs);
   }
 
   /** Servers write 1601 for "no time", and some have no clock. */
-  #plausible(item: Item, date: Date | null): number | undefined {
-    const ms = date?.getTime();
+  #plausible(item: Item, ms: number | undefined): number | undefined {
     if (ms === undefined || Number.isNaN(ms)) {
       return undefined;
     }
@@ -156,11 +162,16 @@ export class ReadResult {
   }
 
   #draftOf(device: Device): Draft {
+    if (this.#draft !== undefined && device === this.#device) {
+      return this.#draft;
+    }
     let draft = this.#drafts.get(device);
     if (draft === undefined) {
       draft = { attributes: undefined, entries: new Map(), arrived: undefined, raw: undefined };
       this.#drafts.set(device, draft);
     }
+    this.#device = device;
+    this.#draft = draft;
     return draft;
   }
 
@@ -189,7 +200,7 @@ export class ReadResult {
 
   #putRaw(target: Target, item: Item, sample: Sample, value: Json): void {
     const draft = this.#draftOf(target.device);
-    const sourceTs = this.#plausible(item, sample.sourceTimestamp);
+    const sourceTs = this.#plausible(item, sample.sourceMs);
     draft.raw ??= [];
     draft.raw.push({
       key: target.key,
@@ -217,6 +228,20 @@ export class ReadResult {
       ...(device.keyStrategies === undefined ? undefined : { keyStrategies: device.keyStrategies }),
     };
   }
+}
+
+/** A sample of the stack in one object. */
+export function sampleOf({ value, statusCode, ...times }: StackSample): Sample {
+  const { dataType, arrayType, dimensions, value: content } = value;
+  return {
+    dataType,
+    arrayType,
+    dimensions,
+    value: content,
+    statusCode,
+    sourceMs: times.sourceTimestamp?.getTime(),
+    serverMs: times.serverTimestamp?.getTime(),
+  };
 }
 
 function hasValues({ attributes, entries }: Draft): boolean {

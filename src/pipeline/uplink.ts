@@ -296,11 +296,12 @@ export class Pipeline implements AsyncDisposable {
       }
     }
     for (const entry of data.telemetry ?? []) {
-      const { text, count, rejected } = encodeValues(entry.values);
+      const keys = Object.keys(entry.values);
+      const { text, count, rejected } = encodeValues(entry.values, keys);
       encoded.badValues += rejected;
       if (count > 0) {
         const kind = own ? "gateway-telemetry" : "telemetry";
-        const ts = this.#timeOf(entry, data);
+        const ts = this.#timeOf(entry, data, keys);
         const json = this.#entryOf(encoded, data, { ts, text });
         addRecord(encoded, { ...owner, kind, json, values: count });
       }
@@ -360,12 +361,13 @@ export class Pipeline implements AsyncDisposable {
     }
   }
 
-  #timeOf(entry: TelemetryEntry, data: DeviceData): EpochMs {
+  /** `keys`: those of the entry, where they are at hand. */
+  #timeOf(entry: TelemetryEntry, data: DeviceData, keys?: readonly string[]): EpochMs {
     if (entry.ts !== undefined) {
       return entry.ts;
     }
     const arrivedMs = data.receivedTs ?? this.#options.clock.now();
-    return this.#stamps.stamp(data.deviceName, Object.keys(entry.values), arrivedMs);
+    return this.#stamps.stamp(data.deviceName, keys ?? Object.keys(entry.values), arrivedMs);
   }
 
   /** Counts a refused call by its values. `reason` undefined: it has been counted already. */

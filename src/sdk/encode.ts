@@ -25,13 +25,16 @@ export interface EncodedValues {
 /**
  * Writes the values of one moment as a JSON object, by the number rules of `Json`. A value that is `null` or absent is left
  * out; one that has no JSON form (NaN, ±Infinity, a function, a class instance, a cycle) is left out and counted as rejected.
- * Inside an array or object, NaN and ±Infinity become `null`.
+ * Inside an array or object, NaN and ±Infinity become `null`. `keys`: those of the values, where they are at hand.
  */
-export function encodeValues(values: Values): EncodedValues {
+export function encodeValues(
+  values: Values,
+  keys: readonly string[] = Object.keys(values),
+): EncodedValues {
   let text = "";
   let count = 0;
   let rejected = 0;
-  for (const key of Object.keys(values)) {
+  for (const key of keys) {
     const value = values[key];
     if (value === null || value === undefined) {
       continue;

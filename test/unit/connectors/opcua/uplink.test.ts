@@ -61,10 +61,13 @@ function item(key: string, rest: Partial<Target> = {}): Item {
 
 function sample(value: unknown, dataType: number, sourceMs?: number, statusCode = GOOD): Sample {
   return {
-    value: { dataType, arrayType: 0, dimensions: null, value },
+    dataType,
+    arrayType: 0,
+    dimensions: null,
+    value,
     statusCode,
-    sourceTimestamp: sourceMs === undefined ? null : new Date(sourceMs),
-    serverTimestamp: null,
+    sourceMs,
+    serverMs: undefined,
   };
 }
 
