@@ -17,6 +17,7 @@ export class Intake implements AsyncDisposable {
   readonly #host: ConnectorHost;
   readonly #outbox: Outbox;
   readonly #settings: UplinkSettings;
+  readonly #queueSize: number;
   readonly #rareLog: Logger;
   readonly #notes: UplinkNotes;
   #waiting = 0;
@@ -25,6 +26,7 @@ export class Intake implements AsyncDisposable {
   constructor(server: ServerConfig, host: ConnectorHost) {
     this.#host = host;
     this.#outbox = new Outbox(host);
+    this.#queueSize = server.subQueueSize;
     this.#settings = { format: { python: server.pythonValueFormat }, badStatus: server.badStatus };
     this.#rareLog = rateLimited(host.converterLog, host.clock);
     this.#notes = {
@@ -53,6 +55,7 @@ export class Intake implements AsyncDisposable {
   async put(result: ReadResult, signal: AbortSignal): Promise<void> {
     this.#waiting += 1;
     try {
+      this.#sayOverflows(result.overflows);
       await this.#outbox.put(result.records(), signal);
     } finally {
       this.#waiting -= 1;
@@ -71,6 +74,19 @@ export class Intake implements AsyncDisposable {
       this.#rareLog.warn("A node has no good value", { ...fields, status: statusText(status) });
     } else {
       this.#rareLog.info("A node has a good value again", fields);
+    }
+  }
+
+  #sayOverflows(overflows: number): void {
+    if (overflows > 0) {
+      this.#host.metrics.count("serverQueueOverflows", overflows);
+      this.#rareLog.warn(
+        "The server has left out changes: it had more of a node than its queue holds",
+        {
+          overflows,
+          queueSize: this.#queueSize,
+        },
+      );
     }
   }
 

@@ -46,6 +46,8 @@ interface Draft {
 }
 
 const DAY_MS = 86_400_000;
+/** Set in a status when the server had no room for changes before this one (OPC UA Part 4 §7.39.1): InfoType DataValue and Overflow. */
+const OVERFLOW = 0x0480;
 /** The node does not exist any more. */
 const GONE = new Set(["BadNodeIdUnknown", "BadNodeIdInvalid"]);
 
@@ -58,6 +60,10 @@ export class ReadResult {
   /** Where the value before went: the next one is mostly of the same device. */
   #device: Device | undefined;
   #draft: Draft | undefined;
+  /** There is a node with several samples. */
+  #hasSeveral = false;
+  /** Samples before which the server had no room for others. */
+  overflows = 0;
 
   constructor(receivedTs: EpochMs, settings: UplinkSettings, notes: UplinkNotes) {
     this.#receivedTs = receivedTs;
@@ -72,6 +78,7 @@ export class ReadResult {
 
   /** Several samples of a node, oldest first: the last one has just arrived, the others before it as far apart as at the source. */
   addAll(item: Item, samples: readonly Sample[]): void {
+    this.#hasSeveral = true;
     const stamps = spaceBack(
       this.#receivedTs,
       samples.map(({ sourceMs }) => this.#plausible(item, sourceMs)),
@@ -109,6 +116,9 @@ export class ReadResult {
   #add(item: Item, sample: Sample, arrivalTs: number | undefined): void {
     const { statusCode } = sample;
     const bad = isBad(statusCode);
+    if ((statusCode.value & OVERFLOW) === OVERFLOW) {
+      this.overflows += 1;
+    }
     item.isGone = bad && GONE.has(statusCode.name);
     const value = this.#valueOf(item, sample, bad);
     for (const target of item.targets) {
@@ -212,9 +222,18 @@ export class ReadResult {
     });
   }
 
+  /** Where a key may be in several entries the oldest comes first: what the platform takes in last is its latest value. */
+  #inOrder(entries: Draft["entries"]): Iterable<[number | undefined, Record<string, Json>]> {
+    if (!this.#hasSeveral) {
+      return entries;
+    }
+    const now = this.#receivedTs;
+    return [...entries].toSorted(([left = now], [right = now]) => left - right);
+  }
+
   #record(device: Device, { attributes, entries }: Draft): DeviceData {
     const telemetry: TelemetryEntry[] = [];
-    for (const [ts, values] of entries) {
+    for (const [ts, values] of this.#inOrder(entries)) {
       telemetry.push(ts === undefined ? { values } : { ts: epochMs(ts), values });
     }
     const { strategy } = device.mapping;

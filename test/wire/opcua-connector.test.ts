@@ -15,7 +15,8 @@ const D = "Boiler SN-001";
 
 let server: PlantServer;
 beforeAll(async () => {
-  server = await PlantServer.start();
+  // Else the server reports a node at most every 50 ms, and folds what comes between.
+  server = await PlantServer.start({ serverCapabilities: { minSupportedSampleRate: 0 } });
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
@@ -169,6 +170,28 @@ describe.each([
     await until("its end is said", () => said("A node has a good value again"));
     expect(running.host.failures.map(({ deviceName }) => deviceName)).toContain("B2");
   });
+});
+
+test("changes that the server has no room for are counted, and said", async () => {
+  await using running = await start(
+    [
+      {
+        deviceNodePattern: "ns=2;s=Boiler2",
+        deviceInfo: { deviceNameExpression: "B2" },
+        timeseries: [{ key: "serial", value: "${SerialNumber}" }],
+      },
+    ],
+    { subQueueSize: 2, subSamplingIntervalInMillis: 0 },
+  );
+  expect(await running.said("B2", "serial")).toBe("SN-002");
+  const variable = server.plant.variables.get("ns=2;i=22");
+  for (const value of ["SN-1", "SN-2", "SN-3", "SN-4", "SN-002"]) {
+    variable?.setValueFromSource(new Variant({ dataType: DataType.String, value }));
+  }
+  const { host } = running;
+  await until("it is counted", () => host.counters.get("serverQueueOverflows") === 1);
+  await until("what was kept", () => running.latest("B2", "serial") === "SN-002");
+  expect(host.lines.filter(({ message }) => message.includes("left out changes"))).toHaveLength(1);
 });
 
 describe("devices", () => {

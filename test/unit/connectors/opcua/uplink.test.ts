@@ -128,6 +128,28 @@ test("samples that arrive together keep their distances", () => {
   ]);
 });
 
+test("a key's older samples come before those of the arrival, whoever was read first", () => {
+  const { read, sent } = result();
+  read.add(item("one", { stamp: "gateway" }), sample(1, BUILTIN.Int32, T));
+  read.addAll(item("two", { stamp: "gateway" }), [
+    sample(3, BUILTIN.Int32, T - 1000),
+    sample(4, BUILTIN.Int32, T),
+  ]);
+  const [record] = sent() as { telemetry: Json }[];
+  expect(record?.telemetry).toEqual([
+    { ts: T - 1000, values: { two: 3 } },
+    { values: { one: 1, two: 4 } },
+  ]);
+});
+
+test("a sample before which the server had no room for others is counted", () => {
+  const { read } = result();
+  const overflow = { value: 0x0480, name: "GoodWithOverflowBit", description: "" };
+  read.add(item("a"), sample(1, BUILTIN.Int32, T, overflow));
+  read.add(item("b"), sample(1, BUILTIN.Int32, T));
+  expect(read.overflows).toBe(1);
+});
+
 test.each([
   [
     [undefined, undefined, undefined],
