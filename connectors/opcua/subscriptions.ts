@@ -6,7 +6,7 @@ import type { ServerSession } from "./client.ts";
 import type { Item } from "./device.ts";
 import { isBad, isTalkFailure, ServiceFault, type Status, whateverItSays } from "./failures.ts";
 import type { Intake } from "./intake.ts";
-import { partsOf } from "./limits.ts";
+import { ItemRoom, isFull } from "./item-room.ts";
 import {
   NotificationReader,
   type NotificationSource,
@@ -17,12 +17,8 @@ import type { ServerConfig } from "./server-config.ts";
 import { SharedSubscription, type SubscriptionListener } from "./shared-subscription.ts";
 import { recoverSubscriptions, suspendPublishing } from "./subscription-recovery.ts";
 
-/** Items of one subscription, where the server allows more. */
-const MAX_ITEMS = 5000;
 /** While the store is behind, it is asked so often whether it still is. */
 const BEHIND_MS = 500;
-/** The server has no room for more. */
-const FULL = new Set(["BadTooManyMonitoredItems", "BadTooManySubscriptions", "BadOutOfMemory"]);
 
 /** A monitored item on the server. */
 interface Monitored extends Sampled {
@@ -61,7 +57,7 @@ export class Subscriptions implements Disposable {
   /** Changes are made one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   #isPaused = false;
-  #isFull = false;
+  readonly #room = new ItemRoom();
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options;
@@ -159,17 +155,19 @@ export class Subscriptions implements Disposable {
 
   async #add(items: readonly Item[]): Promise<readonly Watched[]> {
     const answers = new Map<Item, Watched>();
-    const isNew = ({ key }: Item): boolean => !this.#byKey.has(key);
-    for (const part of partsOf(items.filter(isNew), MAX_ITEMS)) {
-      let left = part;
-      while (left.length > 0) {
-        const shared = await this.#withRoom();
-        const some = left.slice(0, shared === undefined ? left.length : MAX_ITEMS - shared.size);
-        left = left.slice(some.length);
-        const made = shared === undefined ? undefined : await this.#create(shared, some);
-        for (const [index, item] of some.entries()) {
-          answers.set(item, made?.[index] ?? "full");
-        }
+    let left: readonly Item[] = items.filter(({ key }) => !this.#byKey.has(key));
+    while (left.length > 0) {
+      const shared = await this.#withRoom();
+      const some = left.slice(0, shared === undefined ? left.length : this.#room.sizeOf(shared));
+      const made = shared === undefined ? [] : await this.#create(shared, some);
+      for (const [index, item] of some.entries()) {
+        answers.set(item, made[index] ?? "full");
+      }
+      const refused = some.filter((item) => answers.get(item) === "full");
+      left = left.slice(some.length);
+      if (shared !== undefined && refused.length > 0) {
+        this.#room.refused(shared);
+        left = [...refused, ...left]; // Another subscription may take them.
       }
     }
     return items.map((item) => answers.get(item) ?? "watched");
@@ -244,11 +242,7 @@ export class Subscriptions implements Disposable {
     }
     this.#forget(handle);
     const refused = result?.statusCode ?? this.#session.library.StatusCodes.BadUnexpectedError;
-    if (FULL.has(refused.name)) {
-      this.#isFull = true;
-      return "full";
-    }
-    return { refused };
+    return isFull(refused) ? "full" : { refused };
   }
 
   #register(shared: SharedSubscription, item: Item): number {
@@ -281,22 +275,22 @@ export class Subscriptions implements Disposable {
     }
     shared.mute();
     this.#shared = this.#shared.filter((other) => other !== shared);
-    this.#isFull = false;
+    this.#room.clear();
     return items;
   }
 
   /** A subscription that takes more; `undefined` when the server has no room. */
   async #withRoom(): Promise<SharedSubscription | undefined> {
-    const last = this.#shared.at(-1);
-    if (last !== undefined && last.size < MAX_ITEMS) {
-      return this.#isFull ? undefined : last;
+    const found = this.#room.of(this.#shared);
+    if (found !== "another") {
+      return found === "none" ? undefined : found;
     }
     try {
       return await this.#open();
     } catch (error) {
-      if (error instanceof ServiceFault && FULL.has(error.status.name) && last !== undefined) {
-        this.#isFull = true;
-        return undefined;
+      if (error instanceof ServiceFault && isFull(error.status) && this.#shared.length > 0) {
+        this.#room.noOther();
+        return await this.#withRoom();
       }
       throw error;
     }

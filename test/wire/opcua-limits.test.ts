@@ -74,6 +74,22 @@ test.each<[string, boolean, number]>([
   30_000,
 );
 
+test.each([
+  ["of so many items as it takes", { maxMonitoredItemsPerSubscription: 100 }, undefined],
+  [
+    "as long as it takes any, and the rest is read",
+    { maxMonitoredItemsPerSubscription: 100, maxSubscriptionsPerSession: 2 },
+    50,
+  ],
+])("a server gets subscriptions %s", async (_name, serverCapabilities, read) => {
+  await using server = await PlantServer.start({ serverCapabilities });
+  addMany(server);
+  await using running = await start(server, { pollPeriodInMillis: 100 });
+  await until("all values", () => running.latest("B1", `n${COUNT - 1}`) === COUNT - 1);
+  const said = running.host.lines.find(({ message }) => message.includes("no room"));
+  expect(said?.fields["read"]).toBe(read);
+});
+
 test("a session that the server closes is opened anew, with every item once", async () => {
   await using server = await PlantServer.start();
   addMany(server);
