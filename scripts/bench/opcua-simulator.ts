@@ -1,4 +1,5 @@
-// An OPC UA server of its own process: DEVICES objects with ITEMS doubles each, all of which change every PERIOD ms until SIGUSR1. Says its port, and then the last change.
+// An OPC UA server of its own process: DEVICES objects with ITEMS doubles each, all of which change every PERIOD ms until SIGUSR1. Says its port, when a session begins, on SIGUSR2 how many rounds there were, and at the end the
+// last one.
 import "reflect-metadata";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,7 +21,13 @@ const server = new OPCUAServer({
     automaticallyAcceptUnknownCertificate: true,
     rootFolder: mkdtempSync(join(tmpdir(), "tbgw-simulator-")),
   }),
-  serverCapabilities: { maxMonitoredItemsPerSubscription: 1_000_000, maxMonitoredItems: 1_000_000 },
+  serverCapabilities: {
+    maxMonitoredItemsPerSubscription: 1_000_000,
+    maxMonitoredItems: 1_000_000,
+    maxSubscriptionsPerSession: 100,
+    // Else the server folds changes of a node within 50 ms, also those that only its own delay has brought together, and says nothing.
+    minSupportedSampleRate: 0,
+  },
 });
 await server.initialize();
 const space = server.engine.addressSpace;
@@ -40,11 +47,13 @@ const variables = Array.from({ length: devices }, (_, device) => {
     }),
   );
 }).flat();
+server.on("create_session", () => console.log(`session ${systemClock.now()}`));
 await server.start();
-console.log(`port ${port}`);
 const over = new AbortController();
 process.on("SIGUSR1", () => over.abort());
 let round = 0;
+process.on("SIGUSR2", () => console.log(`at ${round}`));
+console.log(`port ${port}`);
 while (!over.signal.aborted) {
   round += 1;
   await systemClock.sleep(periodMs, new AbortController().signal);

@@ -361,7 +361,6 @@ export class Pipeline implements AsyncDisposable {
     }
   }
 
-  /** `keys`: those of the entry, where they are at hand. */
   #timeOf(entry: TelemetryEntry, data: DeviceData, keys?: readonly string[]): EpochMs {
     if (entry.ts !== undefined) {
       return entry.ts;
