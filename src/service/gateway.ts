@@ -4,7 +4,7 @@ import { ConnectorSet } from "../connector/reload.ts";
 import { ConnectorSupervisor } from "../connector/supervisor.ts";
 import { DeliveryClient } from "../delivery/client.ts";
 import { LogSettings } from "../logging/settings.ts";
-import { Pipeline, type UplinkListener } from "../pipeline/uplink.ts";
+import { Pipeline } from "../pipeline/uplink.ts";
 import { type Logger, rateLimited } from "../sdk/logger.ts";
 import { BUILD_MS } from "../version.ts";
 import { Announced } from "./announced.ts";
@@ -15,6 +15,7 @@ import { DownlinkServices } from "./downlink-services.ts";
 import { Downlinks } from "./downlinks.ts";
 import { ExtensionServices } from "./extension-services.ts";
 import type { GatewayOptions, GatewaySetup } from "./gateway-setup.ts";
+import { hostServices } from "./host-services.ts";
 import { LiveConfiguration } from "./live-configuration.ts";
 import { LocalViews } from "./local-views.ts";
 import type { ConnectorCounters } from "./metrics.ts";
@@ -347,40 +348,21 @@ export class Gateway implements AsyncDisposable {
     });
   }
 
-  #buildServices(parts: GatewayParts): HostServices {
-    return {
-      clock: parts.stamps.clock,
+  #buildServices({ delivery, platform, stamps }: GatewayParts): HostServices {
+    const { attributes, claim } = this.#down;
+    return hostServices({
+      delivery,
+      platform,
+      attributes,
+      claim,
+      clock: stamps.clock,
       dataDir: this.#setup.dataDir,
-      uplinkOf: (connector) => {
-        const { id, name, reportStrategy } = connector;
-        const listener: UplinkListener = {
-          onDevice: (deviceName, deviceType) => {
-            parts.delivery.working(name);
-            this.#observation.health.read(deviceName);
-            return this.#devices.connect(deviceName, deviceType, connector);
-          },
-          onStored: (records) => this.#counters.count(id, "storageMsgPushed", records),
-        };
-        return this.#pipeline.uplinkOf(listener, { id, name, strategy: reportStrategy });
-      },
-      acceptOwn: (data, signal) => this.#pipeline.acceptOwn(data, signal),
-      countRejected: (connectorId, reason, values) => {
-        this.#counters.countRejected(connectorId, reason, values);
-        parts.delivery.countRejected(reason, values);
-      },
-      count: (connectorId, name, by) => this.#counters.count(connectorId, name, by),
+      pipeline: this.#pipeline,
       devices: this.#devices,
-      deviceFailed: (deviceName, error) => this.#observation.health.failed(deviceName, error),
-      attributes: this.#down.attributes,
-      claim: this.#down.claim,
-      platform: parts.platform,
-      working: (connector, converter) => parts.delivery.working(connector, converter),
-      extensions: this.#extensions?.uses,
-      logger: (connector, channel) => this.#logs.connectorLogger(connector, channel),
-      onStatus: (connectorId, status, detail) => {
-        this.#observation.links.set(connectorId, { status, detail });
-      },
-    };
+      observation: this.#observation,
+      extensions: this.#extensions,
+      logs: this.#logs,
+    });
   }
 }
 
