@@ -5,6 +5,7 @@ import { createLogger, type Logger, type LogLevel, type LogSink } from "#sdk/log
 import { unsentError } from "#sdk/unsent";
 import type { StorageSettings } from "../storage/event-store.ts";
 import { Batcher, type OutgoingBatch } from "./batcher.ts";
+import { passFence } from "./fence.ts";
 import { Heart, heartbeatMemory } from "./heartbeat.ts";
 import type {
   DeliveryReport,
@@ -40,6 +41,8 @@ export interface DeliveryClientOptions {
   readonly onReport?: (report: DeliveryReport) => void;
   /** Gets each message of the platform. */
   readonly onDownlink?: (topic: string, payload: string) => void;
+  /** Resolves when the list of devices is on the disk as it is at this moment. */
+  readonly keepDevices?: () => Promise<void>;
   /** Gets the local name of each device that the platform knows from here on, until the link is lost. */
   readonly onAnnounced?: (deviceName: string) => void;
   /** The thread failed twice within a minute, or cannot be started again: everything waiting has been rejected. */
@@ -330,7 +333,7 @@ export class DeliveryClient implements AsyncDisposable {
         this.#hand(message);
         break;
       case "fence":
-        this.#passFence(message.id);
+        this.#passFence(message);
         break;
       case "log":
         this.#options.sink(message.record);
@@ -349,10 +352,9 @@ export class DeliveryClient implements AsyncDisposable {
     }
   }
 
-  /** What handlers of messages do without waiting for anything is done a turn of the event loop later. */
-  #passFence(id: number): void {
+  #passFence(fence: Extract<FromDelivery, { readonly type: "fence" }>): void {
     const thread = this.#thread;
-    setImmediate(() => thread.post({ type: "passed", id }));
+    passFence(fence, (answer) => thread.post(answer), this.#options.keepDevices);
   }
 
   #settleBatch(id: number, portError: PortError | undefined): void {

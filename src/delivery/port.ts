@@ -197,6 +197,7 @@ export type FromDelivery =
   | { readonly type: "announced"; readonly deviceName: string }
   | { readonly type: "done"; readonly id: number; readonly error: PortError | undefined }
   | { readonly type: "downlink"; readonly topic: string; readonly payload: string }
-  | { readonly type: "fence"; readonly id: number }
+  /** `kept`: answered once the list of devices is on the disk. */
+  | { readonly type: "fence"; readonly id: number; readonly kept: boolean }
   | { readonly type: "log"; readonly record: LogRecord }
   | { readonly type: "stopped" };

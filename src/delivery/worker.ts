@@ -12,6 +12,7 @@ import { takeOver } from "../storage/takeover.ts";
 import { watchCertificates } from "../thingsboard/certificate-watch.ts";
 import { Sender } from "../thingsboard/sender.ts";
 import { Session } from "../thingsboard/session.ts";
+import { isNotice } from "../thingsboard/topics.ts";
 import { ChangeableStore } from "./changeable-store.ts";
 import { Fence } from "./fence.ts";
 import { HeartMonitor } from "./heartbeat.ts";
@@ -53,7 +54,7 @@ let heartMonitor: HeartMonitor | undefined;
 let collecting: Disposable | undefined;
 let devices = new KnownDevices();
 /** What the platform said before a connection was open has been handled by the collection thread. */
-const fence = new Fence(clock, (id) => post({ type: "fence", id }));
+const fence = new Fence(clock, (id, kept) => post({ type: "fence", id, kept }));
 
 function post(message: FromDelivery): void {
   parentPort?.postMessage(message);
@@ -102,9 +103,11 @@ function openUplinks(store: MeteredStore, dataDir: string, log: Logger): Uplinks
     life: life.signal,
     createSession: (settings, onState) => new Session(settings, { clock, log, onState, handled }),
     createSender: (session) => {
-      session.onDownlink((topic, payload) =>
-        post({ type: "downlink", topic, payload: decoder.decode(payload) }),
-      );
+      session.onDownlink((topic, bytes) => {
+        const payload = decoder.decode(bytes);
+        post({ type: "downlink", topic, payload });
+        return isNotice(topic, payload) ? isKept(log) : undefined;
+      });
       const host = { store: stamped.store, session, clock, log };
       const sender = new Sender({ ...host, platformName, announced });
       devices.introduce(sender);
@@ -115,6 +118,17 @@ function openUplinks(store: MeteredStore, dataDir: string, log: Logger): Uplinks
     onState: reportNow,
     failed: (error) => post({ type: "failed", error: toPortError(error) }),
   });
+}
+
+/** Whether a notice that the platform forgets with the PUBACK is on the disk. */
+async function isKept(log: Logger): Promise<boolean> {
+  const kept = await fence.kept();
+  if (!kept) {
+    log.warn(
+      "What the platform says about a device is not on the disk yet: it is not acknowledged, and comes again with the next connection",
+    );
+  }
+  return kept;
 }
 
 /** Answers a request with success or an error; our own bugs are for whoever runs the thread. */

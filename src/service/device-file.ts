@@ -64,8 +64,8 @@ function setAside(path: string): string {
 }
 
 /**
- * Keeps the devices on disk: durably and whole, soon after a change, and never more than once a second. What a disk refuses
- * is tried again.
+ * Keeps the devices on disk: durably and whole, soon after a change, and never more than once a second unless somebody waits for it.
+ * What a disk refuses is tried again.
  */
 export class DeviceFile implements AsyncDisposable {
   readonly #path: string;
@@ -78,6 +78,8 @@ export class DeviceFile implements AsyncDisposable {
   #timer: Disposable | undefined;
   #writing: Promise<void> | undefined;
   #closed = false;
+  /** Who waits for the next write that succeeds. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(
     dataDir: string,
@@ -97,6 +99,22 @@ export class DeviceFile implements AsyncDisposable {
     if (this.#timer === undefined && this.#writing === undefined && !this.#closed) {
       this.#writeSoon(0);
     }
+  }
+
+  /** Resolves when what has changed until now is on the disk, for which it is written without a pause. As long as that fails it waits. */
+  async kept(): Promise<void> {
+    if (!this.#changed && this.#writing === undefined) {
+      return;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    // A write under way may have begun before the change.
+    this.#changed = true;
+    if (this.#writing === undefined && !this.#closed) {
+      this.#timer?.[Symbol.dispose]();
+      this.#writeSoon(0);
+    }
+    await promise;
   }
 
   /** Writes what has not been written yet. */
@@ -125,14 +143,20 @@ export class DeviceFile implements AsyncDisposable {
     this.#writing = undefined;
     if (!this.#closed) {
       const tookMs = this.#clock.monotonicMs() - startMs;
-      this.#writeSoon(this.#failed ? AGAIN_MS : Math.max(WRITE_EVERY_MS, REST_FACTOR * tookMs));
+      const restMs = this.#waiting.size > 0 ? 0 : Math.max(WRITE_EVERY_MS, REST_FACTOR * tookMs);
+      this.#writeSoon(this.#failed ? AGAIN_MS : restMs);
     }
   }
 
   async #write(): Promise<void> {
     this.#changed = false;
+    const waiting = [...this.#waiting];
     try {
       await replaceFile(this.#dataDir, this.#path, writeDeviceList(this.#content()));
+      for (const resolve of waiting) {
+        this.#waiting.delete(resolve);
+        resolve();
+      }
       if (this.#failed) {
         this.#log.info("The list of devices is written again", { file: this.#path });
       }

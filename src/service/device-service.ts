@@ -105,6 +105,11 @@ export class DeviceService implements AsyncDisposable {
     }));
   }
 
+  /** Resolves when the list of devices is on the disk as it is at this moment. */
+  async kept(): Promise<void> {
+    await this.#file.kept();
+  }
+
   /** From here on devices are announced, and silent ones disconnected. */
   start(sinks: DeviceSinks): void {
     const { clock, log, settings } = this.#options;

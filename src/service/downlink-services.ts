@@ -9,7 +9,7 @@ import type { Downlinks } from "./downlinks.ts";
 import type { ConnectorCounters } from "./metrics.ts";
 import type { PlatformLink } from "./platform-link.ts";
 import { findReboot, thisMachine } from "./reboot.ts";
-import { Rpc, type RpcCounts } from "./rpc.ts";
+import { Rpc, type RpcCounts, type RpcDeps } from "./rpc.ts";
 import { type BuiltinDeps, builtinMethods } from "./rpc-builtin.ts";
 import type { ConfiguredConnector } from "./rpc-gateway.ts";
 import type { GatewayMethod, GatewayMethods } from "./rpc-methods.ts";
@@ -24,6 +24,7 @@ export interface DownlinkServicesDeps {
   readonly downlinks: Downlinks;
   readonly announced: Announced;
   readonly devices: AttributesDeps["devices"] & BuiltinDeps["devices"];
+  readonly keepDevices: RpcDeps["keepDevices"];
   readonly directory: ConnectorDirectory;
   readonly counters: ConnectorCounters;
   /** The connectors of the configuration at this moment. */

@@ -158,6 +158,7 @@ export class Gateway implements AsyncDisposable {
           observation.downlink(topic);
           downlinks.receive(topic, payload);
         },
+        keepDevices: () => devices.kept(),
         onAnnounced: (deviceName) => announced.add(deviceName),
         onFailure,
       },
@@ -295,6 +296,7 @@ export class Gateway implements AsyncDisposable {
       dataDir,
       publisher: parts.delivery,
       devices: this.#devices,
+      keepDevices: () => this.#deviceService.kept(),
       directory: this.#directory,
       counters: this.#counters,
       configured: () => this.#connectors.setups,

@@ -41,6 +41,7 @@ export interface GatewayRpcDeps {
   readonly directory: ConnectorDirectory;
   /** The connectors of the configuration at this moment. */
   readonly configured: () => readonly ConfiguredConnector[];
+  readonly keepDevices: () => Promise<void>;
   readonly methods: GatewayMethods;
 }
 
@@ -114,7 +115,10 @@ export class GatewayRpc implements Disposable {
 
   async #bounded(call: OwnCall, execution: Parameters<Execute>[0]): Promise<Json> {
     if (DEVICE_EVENTS.has(call.method)) {
-      return await this.#inOrder(() => this.#route(call, execution));
+      const answer = await this.#inOrder(() => this.#route(call, execution));
+      // The platform forgets what is answered. The next event need not wait for the disk.
+      await this.#deps.keepDevices();
+      return answer;
     }
     if (this.#atWork >= MAX_AT_WORK) {
       throw new RpcError("Too many calls to the gateway are at work", 429);

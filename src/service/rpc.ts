@@ -22,6 +22,8 @@ export interface RpcDeps {
   readonly platform: PlatformLink;
   readonly downlinks: Downlinks;
   readonly devices: KnownDevices;
+  /** Resolves when the list of devices is on the disk as it is at this moment. */
+  readonly keepDevices: () => Promise<void>;
   readonly directory: ConnectorDirectory;
   readonly count: (connectorId: string, name: string, by: number) => void;
   /** The connectors of the configuration at this moment. */
@@ -45,9 +47,9 @@ export class Rpc implements AsyncDisposable {
     this.#calls = new RpcCalls(clock, this.#replies);
     const connectorCalls = new ConnectorCalls({ clock, log, count });
     const shared = { clock, log, downlinks, directory, calls: this.#calls, connectorCalls };
-    const { configured, devices, methods } = deps;
+    const { configured, devices, keepDevices, methods } = deps;
     this.#handlers.use(new DeviceRpc({ ...shared, devices }));
-    this.#handlers.use(new GatewayRpc({ ...shared, configured, methods }));
+    this.#handlers.use(new GatewayRpc({ ...shared, configured, keepDevices, methods }));
   }
 
   get counts(): RpcCounts {

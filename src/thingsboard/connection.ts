@@ -28,7 +28,8 @@ export interface ConnectionHost {
   readonly deadline: AckDeadline;
   /** Whether this process has ever had a PUBACK for a gateway message: the device is a gateway, then. */
   readonly isGateway: () => boolean;
-  downlink(topic: string, payload: Uint8Array): void;
+  /** As `LinkListener.message`. */
+  downlink(topic: string, payload: Uint8Array): Promise<boolean> | undefined;
   /** An answer to `getSessionLimits`, whenever it comes. */
   limits(limits: SessionLimits): void;
 }
@@ -136,14 +137,13 @@ export class Connection implements LinkListener {
     this.#link?.destroy();
   }
 
-  message(topic: string, payload: Uint8Array): void {
+  message(topic: string, payload: Uint8Array): Promise<boolean> | undefined {
     if (topic === KEPT_RESPONSE) {
       this.#kept.resolve(true);
-      return;
+      return undefined;
     }
     if (topic !== LIMITS_RESPONSE) {
-      this.#host.downlink(topic, payload);
-      return;
+      return this.#host.downlink(topic, payload);
     }
     const limits = parseSessionLimits(new TextDecoder().decode(payload));
     this.#limitsAnswered ||= limits !== undefined;
@@ -151,6 +151,7 @@ export class Connection implements LinkListener {
       this.#host.limits(limits);
     }
     this.#limits.resolve(limits !== undefined);
+    return undefined;
   }
 
   pong(): void {

@@ -3,6 +3,7 @@ import { type IClientOptions, MqttClient, UniqueMessageIdProvider } from "mqtt";
 import { type Packet, writeToStream } from "mqtt-packet";
 import type { Clock } from "#sdk/clock";
 import { errorText, TransientError } from "#sdk/errors";
+import { HeldAcks } from "./held-acks.ts";
 import type { Credentials } from "./settings.ts";
 
 // mqtt-packet keeps a buffer for each of 65,536 numbers otherwise: 6 MB a thread for two bytes each.
@@ -22,7 +23,8 @@ export interface LinkEnd {
 
 /** What a link reports; each is called in the order of the wire, never inside a call to the link. */
 export interface LinkListener {
-  message(topic: string, payload: Uint8Array): void;
+  /** What it gives decides over the PUBACK: with none it leaves at once, else when it is true, and never on this link when false. */
+  message(topic: string, payload: Uint8Array): Promise<boolean> | undefined;
   pong(): void;
   /** Exactly once, last of all. */
   closed(end: LinkEnd): void;
@@ -221,7 +223,13 @@ class Handshake {
         serverKeepAlive: connack.properties?.serverKeepAlive,
       });
     });
-    this.client.on("message", (topic, payload) => listener.message(topic, payload));
+    const acks = new HeldAcks(this.client);
+    this.client.on("message", (topic, payload, { messageId, qos }) => {
+      const taken = listener.message(topic, payload);
+      if (taken !== undefined && qos > 0 && messageId !== undefined) {
+        acks.hold(messageId, taken);
+      }
+    });
     this.client.on("packetreceive", (packet) => {
       if (packet.cmd === "pingresp") {
         listener.pong();

@@ -7,6 +7,7 @@ import { AckDeadline } from "./ack-deadline.ts";
 import { MAX_WINDOW } from "./adaptive-window.ts";
 import { Connection } from "./connection.ts";
 import { Dialer } from "./dialer.ts";
+import { type DownlinkListener, DownlinkListeners } from "./downlink-listeners.ts";
 import { DEFAULT_LIMITS, type SessionLimits } from "./limits.ts";
 import type { LinkEnd, MqttLink } from "./link.ts";
 import type { Delivery } from "./outstanding.ts";
@@ -55,7 +56,7 @@ export class Session {
   readonly #deadline = new AckDeadline();
   readonly #takeOvers = new TakeOvers();
   readonly #users = new Set<SessionUser>();
-  readonly #downlinks = new Set<(topic: string, payload: Uint8Array) => void>();
+  readonly #downlinks = new DownlinkListeners();
   readonly #queue: PublishQueue;
   readonly #start: SessionStart;
   /** What may be sent, and when. */
@@ -160,10 +161,12 @@ export class Session {
     return { [Symbol.dispose]: () => this.#users.delete(user) };
   }
 
-  /** Hands over every message from the platform but the answer to `getSessionLimits`. The PUBACK goes out when `listener` returns. */
-  onDownlink(listener: (topic: string, payload: Uint8Array) => void): Disposable {
-    this.#downlinks.add(listener);
-    return { [Symbol.dispose]: () => this.#downlinks.delete(listener) };
+  /**
+   * Hands over every message from the platform but the answer to `getSessionLimits`. The last listener decides over the
+   * PUBACK. The first one gets what came before it.
+   */
+  onDownlink(listener: DownlinkListener): Disposable {
+    return this.#downlinks.add(listener);
   }
 
   /** Publishes with QoS 1 at once; false, and nothing sent, when there is no room. The caller pays `rates`. */
@@ -311,11 +314,9 @@ export class Session {
     this.rates.learn(limits);
   }
 
-  #downlink(topic: string, payload: Uint8Array): void {
+  #downlink(topic: string, payload: Uint8Array): Promise<boolean> | undefined {
     this.rates.received(topic, payload);
-    for (const listener of this.#downlinks) {
-      listener(topic, payload);
-    }
+    return this.#downlinks.receive(topic, payload);
   }
 
   #capacity(connection: Connection): number {

@@ -50,6 +50,16 @@ export function isGatewayTopic(topic: string): boolean {
   return topic.startsWith("v1/gateway/");
 }
 
+/**
+ * Whether a message tells of a device that was renamed or deleted. The platform says so once: it forgets it with the PUBACK.
+ */
+export function isNotice(topic: string, payload: string): boolean {
+  return (
+    topic.startsWith("v1/devices/me/rpc/request/") &&
+    /"gateway_device_(?:renamed|deleted)"/.test(payload)
+  );
+}
+
 const DATA: ReadonlySet<string> = new Set(Object.values(DATA_TOPICS));
 
 /** Whether a topic carries records. */

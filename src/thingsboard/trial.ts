@@ -111,7 +111,8 @@ async function tryEndpoint(
     clock: attempt.host.clock,
     deadline: new AckDeadline(),
     isGateway: () => false,
-    downlink: () => undefined,
+    // Nobody is there to take it: it stays with the platform.
+    downlink: async () => await Promise.resolve(false),
     limits: () => {
       tellsLimits = true;
     },

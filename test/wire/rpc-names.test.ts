@@ -140,6 +140,7 @@ describe("a call while the delivery thread fails", () => {
           get: () => ({ connectorId: "1", connected: true }),
           onConnected: () => ({ [Symbol.dispose]: () => undefined }),
         },
+        keepDevices: () => Promise.resolve(),
         count: () => undefined,
         configured: () => [],
         methods: new Map(),

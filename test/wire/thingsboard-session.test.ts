@@ -69,6 +69,62 @@ describe("a session", () => {
     ]);
   });
 
+  test("a message is acknowledged when it was taken, those behind it after it; else it comes again", async () => {
+    await using rig = await UplinkRig.open();
+    const { server } = rig;
+    const taken: PromiseWithResolvers<boolean>[] = [];
+    const seen: string[] = [];
+    rig.session.onDownlink((_topic, payload) => {
+      const text = new TextDecoder().decode(payload);
+      seen.push(/gateway_device_renamed|gateway_device_deleted/.exec(text)?.[0] ?? text);
+      if (!text.includes("renamed")) {
+        return undefined;
+      }
+      const answer = Promise.withResolvers<boolean>();
+      taken.push(answer);
+      return answer.promise;
+    });
+    for (const device of ["A", "B"]) {
+      rig.sender.connectDevice(device, "pump");
+    }
+    await server.until(() => server.sessions()[0]?.children.length === 2);
+    server.renameDevice("A", "C");
+    server.deleteDevice("B");
+    await rig.until("both were handed over", () => seen.length === 2);
+    await rig.put([telemetry("D", TS, 1)]);
+    await rig.emptied();
+    expect(server.pendingRpc("GW")).toHaveLength(2);
+    taken[0]?.resolve(false);
+    // The one behind it goes on alone.
+    await server.until(() => server.pendingRpc("GW").length === 1);
+    server.kick("GW", 0x98);
+    await rig.until("it came again", () => seen.length === 3);
+    taken[1]?.resolve(true);
+    await server.until(() => server.pendingRpc("GW").length === 0);
+    expect(seen).toEqual([
+      "gateway_device_renamed",
+      "gateway_device_deleted",
+      "gateway_device_renamed",
+    ]);
+  });
+
+  test("what comes before anybody listens is kept for the first who does", async () => {
+    await using rig = await UplinkRig.open();
+    rig.sender.connectDevice("A", "pump");
+    await rig.server.until(() => rig.server.sessions()[0]?.children.length === 1);
+    rig.server.renameDevice("A", "B");
+    rig.server.renameDevice("B", "C");
+    await rig.put([telemetry("D", TS, 1)]);
+    await rig.emptied();
+    expect(rig.server.pendingRpc("GW")).toHaveLength(2);
+    const seen: string[] = [];
+    rig.session.onDownlink((_topic, payload) => {
+      seen.push(new TextDecoder().decode(payload));
+    });
+    await rig.server.until(() => rig.server.pendingRpc("GW").length === 0);
+    expect(seen.map((text) => JSON.parse(text).params)).toEqual([{ A: "B" }, { B: "C" }]);
+  });
+
   test("publish() resolves with the code of a refusal, and rejects when the link is lost", async () => {
     await using rig = await UplinkRig.open();
     await connected(rig);

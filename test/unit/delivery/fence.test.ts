@@ -29,4 +29,18 @@ describe("Fence", () => {
     await waiting;
     expect(passed).toEqual(["late"]);
   });
+
+  test("kept() says whether the answer came within 5 s", async () => {
+    const clock = new FakeClock();
+    const asked: [number, boolean][] = [];
+    const fence = new Fence(clock, (id, kept) => asked.push([id, kept]));
+    const answered = fence.kept();
+    const late = fence.kept();
+    fence.passed(asked[0]?.[0] ?? 0);
+    expect(await answered).toBe(true);
+    await clock.advance(5000);
+    expect(await late).toBe(false);
+    expect(asked.map(([, kept]) => kept)).toEqual([true, true]);
+    expect(clock.waiting).toBe(0);
+  });
 });

@@ -149,6 +149,45 @@ describe("DeviceFile", () => {
     await until("it is said", () => messages("info").length === 1);
   });
 
+  test("kept() writes without the pause, and waits for a write that has the change", async () => {
+    const clock = new FakeClock();
+    const { log } = memoryLog();
+    const dataDir = await folder();
+    const content = [device("A")];
+    await using file = new DeviceFile(dataDir, { clock, log }, () => content);
+    await file.kept();
+    expect(await readdir(dataDir)).toEqual([]);
+    file.changed();
+    const first = file.kept();
+    await clock.advance(0);
+    await first;
+    await until("the pause after the first write", () => clock.waiting === 1);
+    content.push(device("B"));
+    file.changed();
+    const second = file.kept();
+    await clock.advance(0);
+    await second;
+    expect(readDevices({ dataDir, configDir: undefined }, log)).toEqual(content);
+  });
+
+  test("kept() waits while the disk refuses, and is over with the file", async () => {
+    const { log } = memoryLog();
+    const dataDir = join(await folder(), "data");
+    await writeFile(dataDir, "a file in the place of the folder");
+    const clock = new FakeClock();
+    const file = new DeviceFile(dataDir, { clock, log }, () => [device("A")]);
+    const done: string[] = [];
+    file.changed();
+    const kept = file.kept().then(() => done.push("kept"));
+    await clock.advance(0);
+    await until("the pause after a failure", () => clock.waiting === 1);
+    expect(done).toEqual([]);
+    await rm(dataDir);
+    await file[Symbol.asyncDispose]();
+    await kept;
+    expect(readDevices({ dataDir, configDir: undefined }, log)).toHaveLength(1);
+  });
+
   test("disposing writes what is left, and nothing when nothing is", async () => {
     const dataDir = await folder();
     const { log } = memoryLog();
