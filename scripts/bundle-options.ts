@@ -7,9 +7,30 @@ export const OPTIONAL = ["proper-lockfile"];
 const absent = (name: string): string =>
   `throw new Error("${name} is not part of this program: see scripts/bundle-options.ts");`;
 
+/** What stands for a file whose functions and classes are never called. */
+const absentClass = (name: string): string =>
+  `module.exports = class { constructor() { ${absent(name)} } };`;
+
+/** Ways of modbus-serial to open a line or a socket; the connector gives it one that it has opened itself. */
+const MODBUS_PORTS = [
+  "ports/asciiport",
+  "ports/bleport",
+  "ports/c701port",
+  "ports/rtubufferedport",
+  "ports/tcpport",
+  "ports/tcprtubufferedport",
+  "ports/telnetport",
+  "ports/testport",
+  "ports/udpport",
+  "servers/serverserial",
+];
+
+/** Ways of mqtt.js to other brokers: only TCP is used, and TLS sockets of our own. */
+const MQTT_STREAMS = ["ali", "socks", "ws", "wx"];
+
 /**
- * Packages that libraries import at the top and use in functions that are never called here, by what is put in their place. They are
- * 0.7 MB of scripts.
+ * Packages, and files of packages, that libraries import at the top and use in functions that are never called here, by what is put in
+ * their place. They are 0.8 MB of scripts.
  */
 export const REPLACED: Readonly<Record<string, string>> = {
   // The run time has the same streams, and has loaded them anyway.
@@ -26,15 +47,27 @@ export const REPLACED: Readonly<Record<string, string>> = {
   "lodash.partition":
     "export default (list, is) => [list.filter((one) => is(one)), list.filter((one) => !is(one))];",
   "lodash.sortby": "export default (list, key) => list.toSorted((a, b) => a[key] - b[key]);",
-  // Watching folders of certificates: connectors read theirs when they connect.
-  chokidar: `export default { watch() { ${absent("chokidar")} } };`,
+  ...Object.fromEntries(
+    MODBUS_PORTS.map((file) => [`modbus-serial/${file}`, absentClass(`modbus-serial/${file}`)]),
+  ),
+  // They add methods to open those, and a queue of its own.
+  "modbus-serial/apis/connection": "module.exports = () => undefined;",
+  "modbus-serial/apis/worker": "module.exports = () => undefined;",
+  ...Object.fromEntries(
+    MQTT_STREAMS.map((file) => [
+      `mqtt/build/lib/connect/${file}`,
+      `module.exports = { __esModule: true, default: () => { ${absent(`mqtt over ${file}`)} } };`,
+    ]),
+  ),
+  // Folders of certificates; here they are in memory, read from files of the connector.
+  "node-opcua-certificate-manager": `export const getDefaultCertificateManager = () => { ${absent("node-opcua-certificate-manager")} };`,
 };
 
 const replaced: Bun.BunPlugin = {
   name: "replaced-packages",
   setup: (builder) => {
     for (const [name, contents] of Object.entries(REPLACED)) {
-      const filter = new RegExp(`/node_modules/${name}/.*\\.[cm]?js$`);
+      const filter = new RegExp(`/node_modules/${name}(/.*)?\\.[cm]?js$`);
       builder.onLoad({ filter }, () => ({ contents, loader: "js" }));
     }
   },
