@@ -164,8 +164,7 @@ function draw(
   },
 ): void {
   if (info.screen) {
-    const hint =
-      "Halfway the uplink is cut for a few seconds: watch the queue fill and drain. Ctrl-C ends.";
+    const hint = "Soon the uplink is cut: watch the queue fill and drain. Ctrl-C ends.";
     process.stdout.write(frameScreen(frame, rates, { ...info, hint }));
   } else if (!info.json) {
     console.log(frameLine(frame, rates, info.seconds));

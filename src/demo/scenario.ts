@@ -61,7 +61,7 @@ export interface DemoSummary {
 /** Points the stand-in keeps of each series, so that a demo may run for days. */
 const KEPT_POINTS = 100;
 /** How long the end of the demo waits for its slowest device, and for the queue to drain. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 const LOOK_EVERY_MS = 50;
 
 /**

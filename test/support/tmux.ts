@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { until } from "./until.ts";
 
 /** Room for all that a program says, so that nothing scrolls away. */
-const SIZE = ["-x", "140", "-y", "250"] as const;
+const ROOMY = { columns: 140, rows: 250 };
 
 /** A machine may be busy with other tests. */
 const PATIENCE_MS = 60_000;
@@ -16,11 +16,12 @@ export class TmuxTerminal implements AsyncDisposable {
   }
 
   /** Starts a line of shell in a folder. @throws Error when tmux is missing */
-  static async start(command: string, cwd: string): Promise<TmuxTerminal> {
+  static async start(command: string, cwd: string, size = ROOMY): Promise<TmuxTerminal> {
     const terminal = new TmuxTerminal(`tbgw-${randomUUID()}`);
     // The last command keeps the screen after the program has ended.
     const line = `${command}; echo "ended with $?"; exec sleep 600`;
-    await terminal.#tmux("new-session", "-d", ...SIZE, "-c", cwd, line);
+    const [columns, rows] = [String(size.columns), String(size.rows)];
+    await terminal.#tmux("new-session", "-d", "-x", columns, "-y", rows, "-c", cwd, line);
     return terminal;
   }
 
