@@ -101,7 +101,9 @@ class Life {
   }
 
   async open(): Promise<void> {
-    const changes = { maxBytes: this.#maxBytes, ttlMs: 24 * HOUR_MS };
+    // The next life of a killed one reads through the same operating system, which forgets nothing.
+    const durability = "relaxed" as const;
+    const changes = { maxBytes: this.#maxBytes, ttlMs: 24 * HOUR_MS, durability };
     const deps = { clock: this.#clock, log: memoryLog().log, dataDir: this.#dataDir };
     this.#store = await openEventStore(settings(changes), deps);
     this.#position = START;
