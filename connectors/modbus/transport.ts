@@ -1,16 +1,11 @@
 import { createSocket } from "node:dgram";
-import { readFile } from "node:fs/promises";
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import {
-  type ConnectionOptions,
-  checkServerIdentity,
-  connect as connectTls,
-  getCACertificates,
-} from "node:tls";
+import { isIP, type Socket } from "node:net";
 import { openSerialPort } from "#platform/serial-port";
+import { openSocket } from "#sdk/client-socket";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
+import type { TlsSettings } from "#sdk/tls";
 import type { Line } from "./line.ts";
 import type { ClientSecurity } from "./line-config.ts";
 
@@ -44,48 +39,15 @@ export async function openTransport(
   if (line.kind === "serial") {
     return await openSerial(line.serial, options);
   }
-  return line.kind === "udp"
-    ? await openUdp(line.host, line.port, signal)
-    : streamTransport(await openSocket(line, options, signal));
-}
-
-type SocketLine = Extract<Line, { kind: "tcp" | "udp" }>;
-
-async function openSocket(
-  line: SocketLine,
-  { clock, timeoutMs }: OpenOptions,
-  signal: AbortSignal,
-): Promise<Socket> {
-  const { host, port, tls } = line;
-  const options = tls === undefined ? undefined : await tlsOptions(tls, host);
-  signal.throwIfAborted();
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const socket =
-    options === undefined
-      ? connectTcp({ host, port }, resolve)
-      : connectTls({ host, port, ...options }, resolve);
-  const onAbort = (): void => reject(signal.reason);
-  const onClose = (): void => reject(new Error("closed by the peer"));
-  using _timer = clock.timer(timeoutMs, () =>
-    reject(new Error(`no answer within ${Math.round(timeoutMs)} ms`)),
-  );
-  socket.on("error", reject);
-  socket.on("close", onClose);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    await promise;
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    return socket;
-  } catch (error) {
-    socket.destroy();
-    signal.throwIfAborted();
-    throw new TransientError(`Cannot connect to ${host}:${port}`, { cause: error });
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    socket.off("close", onClose);
-    // The error listener stays: an error without one would end the process.
+  const { kind, host, port, tls } = line;
+  if (kind === "udp") {
+    return await openUdp(host, port, signal);
   }
+  const serverName = textOf(tls?.server_hostname);
+  const endpoint = { host, port, serverName, tls: tls === undefined ? tls : tlsSettings(tls) };
+  const socket = await openSocket(endpoint, options, signal);
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  return streamTransport(socket);
 }
 
 /** A stream socket that stands, as a transport. The transport owns it from here on. */
@@ -172,32 +134,24 @@ async function openSerial(
   return transport;
 }
 
-/** Files are read at each connection, so that a renewed certificate counts from the next one on. */
-async function tlsOptions(settings: ClientSecurity, host: string): Promise<ConnectionOptions> {
-  const { caCert, certfile, keyfile, password, server_hostname: name = host, insecure } = settings;
-  const [ca, cert, key] = await Promise.all([readPem(caCert), readPem(certfile), readPem(keyfile)]);
+/** How a connection is secured, by the words of the configuration. */
+function tlsSettings({
+  caCert,
+  certfile,
+  keyfile,
+  password,
+  insecure,
+}: ClientSecurity): TlsSettings {
   return {
-    minVersion: "TLSv1.2",
-    ca: ca ?? [...new Set([...getCACertificates("default"), ...getCACertificates("system")])],
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(password === undefined ? {} : { passphrase: password }),
-    rejectUnauthorized: !insecure,
-    checkServerIdentity: (_host, certificate) =>
-      insecure ? undefined : checkServerIdentity(name, certificate),
-    // An address is no server name (RFC 6066 §3).
-    ...(isIP(name) === 0 ? { servername: name } : {}),
+    caPath: textOf(caCert),
+    certPath: textOf(certfile),
+    keyPath: textOf(keyfile),
+    passphrase: textOf(password),
+    skip: insecure ? "all" : undefined,
   };
 }
 
-async function readPem(path: string | undefined): Promise<Buffer | undefined> {
-  if (path === undefined || path === "") {
-    return undefined;
-  }
-  try {
-    return await readFile(path);
-  } catch (error) {
-    // Nobody puts a file right within seconds.
-    throw new TransientError(`Cannot read ${path}`, { cause: error, retryAfterMs: 60_000 });
-  }
+/** Configuration editors write an empty text for "none". */
+function textOf(text: string | undefined): string | undefined {
+  return text === "" ? undefined : text;
 }

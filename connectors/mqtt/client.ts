@@ -1,9 +1,9 @@
 import type { Socket } from "node:net";
 import type { IConnackPacket, IPublishPacket, MqttClient, Packet } from "mqtt";
+import { openSocket } from "#sdk/client-socket";
 import { RejectedError, TransientError } from "#sdk/errors";
 import { type ClientOptions, createClient, toIncoming } from "./held-acks.ts";
 import { connectFailure, disconnectFailure, publishFailure } from "./reasons.ts";
-import { openSocket } from "./socket.ts";
 
 /** What the broker said about itself in CONNACK (MQTT 5 §3.2.2.3). */
 export interface ServerLimits {
@@ -36,7 +36,7 @@ export interface SubscribeRequest {
   readonly retainHandling: 0 | 1 | 2;
 }
 
-/** Longest wait for CONNACK, SUBACK and UNSUBACK. */
+/** Longest wait for the connection to stand, and for CONNACK, SUBACK and UNSUBACK. */
 const ANSWER_TIMEOUT_MS = 30_000;
 /** Longest wait for the DISCONNECT packet to leave. */
 const GOODBYE_TIMEOUT_MS = 300;
@@ -80,7 +80,8 @@ export class BrokerClient implements AsyncDisposable {
 
   /** Connects and waits for CONNACK. @throws TransientError, with `retryAfterMs` when the broker refuses us. */
   static async open(options: ClientOptions, signal: AbortSignal): Promise<BrokerClient> {
-    const socket = await openSocket(options.endpoint, options.clock, signal);
+    const { endpoint, clock } = options;
+    const socket = await openSocket(endpoint, { clock, timeoutMs: ANSWER_TIMEOUT_MS }, signal);
     const client = new BrokerClient(socket, options);
     try {
       await client.#connect(signal);

@@ -1,10 +1,10 @@
 import type { Socket } from "node:net";
 import { type IPublishPacket, MqttClient, type Packet } from "mqtt";
 import { writeToStream } from "mqtt-packet";
+import type { Endpoint } from "#sdk/client-socket";
 import type { Clock } from "#sdk/clock";
 import { assert } from "#sdk/errors";
 import type { Incoming, Intake } from "./intake.ts";
-import type { Endpoint } from "./socket.ts";
 
 // mqtt-packet keeps a buffer for each of 65,536 numbers otherwise: 6 MB a thread for two bytes each.
 writeToStream.cacheNumbers = false;

@@ -1,5 +1,5 @@
+import type { TlsSettings } from "#sdk/tls";
 import type { BrokerConfig } from "./broker-config.ts";
-import type { TlsSettings } from "./socket.ts";
 
 /**
  * How the connection is secured, `undefined` for plain TCP. TLS is on with `type: certificates`, `tls: true`, or the older key
@@ -10,16 +10,17 @@ export function tlsSettings(security: BrokerConfig["security"]): TlsSettings | u
   if (type !== "certificates" && !tls && caCert === undefined) {
     return undefined;
   }
+  const caPath = textOf(security.pathToCACert) ?? textOf(caCert);
   return {
-    caPath: pathOf(security.pathToCACert) ?? pathOf(caCert),
-    certPath: pathOf(security.pathToClientCert) ?? pathOf(cert),
-    keyPath: pathOf(security.pathToPrivateKey) ?? pathOf(privateKey),
-    passphrase: security.privateKeyPassphrase,
-    insecure: security.insecure,
+    caPath,
+    certPath: textOf(security.pathToClientCert) ?? textOf(cert),
+    keyPath: textOf(security.pathToPrivateKey) ?? textOf(privateKey),
+    passphrase: textOf(security.privateKeyPassphrase),
+    skip: !security.insecure ? undefined : caPath === undefined ? "all" : "name",
   };
 }
 
 /** Configuration editors write an empty text for "none". */
-function pathOf(value: unknown): string | undefined {
+function textOf(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }

@@ -3,9 +3,9 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
+import { tlsFailure, tlsOptions } from "#sdk/tls";
 import { openTunnel } from "./proxy.ts";
 import type { SessionSettings, TlsSettings } from "./settings.ts";
-import { tlsFailure, tlsOptions } from "./tls.ts";
 
 /** One address of the platform. */
 export interface Endpoint {
@@ -68,7 +68,8 @@ export interface SocketRequest {
  */
 export async function openSocket(request: SocketRequest, signal: AbortSignal): Promise<Socket> {
   const { endpoint, tls, proxy, clock, timeoutMs } = request;
-  const options = tls === undefined ? undefined : await tlsOptions(tls, endpoint.host);
+  const skip = tls?.insecure === true ? "all" : undefined;
+  const options = tls === undefined ? undefined : await tlsOptions({ ...tls, skip }, endpoint.host);
   const address = { host: endpoint.address, port: endpoint.port };
   const deadline = clock.deadline(timeoutMs, signal);
   let carrier: Socket | undefined;

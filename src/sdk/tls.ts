@@ -2,15 +2,26 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { type ConnectionOptions, checkServerIdentity, getCACertificates } from "node:tls";
-import { TransientError } from "#sdk/errors";
-import type { TlsSettings } from "./settings.ts";
+import { TransientError } from "./errors.ts";
+
+/** How a connection is secured. Paths are readable; `undefined` means the system's certificates, or no client certificate. */
+export interface TlsSettings {
+  readonly caPath: string | undefined;
+  readonly certPath: string | undefined;
+  readonly keyPath: string | undefined;
+  /** Of an encrypted key. */
+  readonly passphrase?: string | undefined;
+  /** Skips a check of the peer's certificate: that of the name it is for, or every one. */
+  readonly skip?: "name" | "all" | undefined;
+}
 
 /**
- * What a TLS connection to `host` needs: TLS 1.2 or later, verified against `caPath`, else the certificates of the operating
- * system and the run time. Files are read on each call, so that a renewed certificate counts from the next connection on.
+ * What a TLS connection to a peer called `name` needs: TLS 1.2 or later, verified against `caPath`, else the certificates of the
+ * operating system and the run time. Files are read on each call, so that a renewed certificate counts from the next connection on.
  * @throws TransientError when a file cannot be read or used: it may be put right while the gateway runs.
  */
-export async function tlsOptions(settings: TlsSettings, host: string): Promise<ConnectionOptions> {
+export async function tlsOptions(settings: TlsSettings, name: string): Promise<ConnectionOptions> {
+  const { skip, passphrase } = settings;
   const [ca, cert, key] = await Promise.all([
     readPem(settings.caPath, "CA certificate"),
     readPem(settings.certPath, "client certificate"),
@@ -19,19 +30,21 @@ export async function tlsOptions(settings: TlsSettings, host: string): Promise<C
   checkFiles(settings, { ca, cert, key });
   return {
     minVersion: "TLSv1.2",
-    rejectUnauthorized: !settings.insecure,
+    rejectUnauthorized: skip !== "all",
     ca: ca ?? systemCertificates(),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
-    // The name to check is the configured host also when the socket goes to one of its addresses.
-    checkServerIdentity: (_name, peer) => checkServerIdentity(host, peer),
+    ...(passphrase === undefined ? {} : { passphrase }),
+    // The name to check is the configured one also when the socket goes to an address.
+    checkServerIdentity: (_name, peer) =>
+      skip === undefined ? checkServerIdentity(name, peer) : undefined,
     // An address is no server name (RFC 6066 §3).
-    ...(isIP(host) === 0 ? { servername: host } : {}),
+    ...(isIP(name) === 0 ? { servername: name } : {}),
   };
 }
 
 const NOT_TRUSTED =
-  'The server\'s certificate is not from a CA that is trusted here: check the CA certificate ("caCert")';
+  "The server's certificate is not from a CA that is trusted here: check the CA certificate";
 const NO_TLS = "The server does not speak TLS on that port";
 
 const FAILURES: Readonly<Record<string, string>> = {
@@ -69,7 +82,7 @@ function systemCertificates(): string[] {
 
 /** Names the file that is no PEM, which the TLS library would not. @throws TransientError */
 function checkFiles(
-  { caPath, certPath, keyPath }: TlsSettings,
+  { caPath, certPath, keyPath, passphrase }: TlsSettings,
   { ca, cert, key }: Readonly<Record<"ca" | "cert" | "key", Buffer | undefined>>,
 ): void {
   parse(ca, `The CA certificate ${caPath} is no certificate in PEM`, certificate);
@@ -78,7 +91,10 @@ function checkFiles(
     `The client certificate ${certPath} is no certificate in PEM`,
     certificate,
   );
-  const secret = parse(key, `The client key ${keyPath} is no private key in PEM`, privateKey);
+  const hint = passphrase === undefined ? "" : ", or the passphrase is not its own";
+  const secret = parse(key, `The client key ${keyPath} is no private key in PEM${hint}`, (pem) =>
+    privateKey(pem, passphrase),
+  );
   if (own !== undefined && secret !== undefined && !own.checkPrivateKey(secret)) {
     throw new TransientError(
       `The client key ${keyPath} does not belong to the client certificate ${certPath}`,
@@ -90,8 +106,8 @@ function certificate(pem: Buffer): X509Certificate {
   return new X509Certificate(pem);
 }
 
-function privateKey(pem: Buffer): KeyObject {
-  return createPrivateKey(pem);
+function privateKey(pem: Buffer, passphrase: string | undefined): KeyObject {
+  return createPrivateKey(passphrase === undefined ? pem : { key: pem, passphrase });
 }
 
 function parse<Parsed>(
