@@ -27,9 +27,6 @@ export interface OpenOptions {
   readonly timeoutMs: number;
 }
 
-/** TCP connections that stand idle are tested after this long. */
-const KEEP_ALIVE_MS = 15_000;
-
 /** Opens the connection of a line. @throws TransientError with the cause in words */
 export async function openTransport(
   line: Line,
@@ -45,9 +42,7 @@ export async function openTransport(
   }
   const serverName = textOf(tls?.server_hostname);
   const endpoint = { host, port, serverName, tls: tls === undefined ? tls : tlsSettings(tls) };
-  const socket = await openSocket(endpoint, options, signal);
-  socket.setKeepAlive(true, KEEP_ALIVE_MS);
-  return streamTransport(socket);
+  return streamTransport(await openSocket(endpoint, options, signal));
 }
 
 /** A stream socket that stands, as a transport. The transport owns it from here on. */

@@ -14,6 +14,8 @@ export interface Endpoint {
   readonly serverName?: string | undefined;
 }
 
+/** A connection that stands idle is tested by TCP after this long: a peer that lost its power says no goodbye. */
+const KEEP_ALIVE_MS = 15_000;
 /** Nobody puts a file right within seconds. */
 const FILE_RETRY_MS = 60_000;
 
@@ -50,6 +52,7 @@ export async function openSocket(
       throw socket.authorizationError;
     }
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     return socket;
   } catch (error) {
     socket.destroy();

@@ -1,5 +1,6 @@
 // How the MQTT connector connects, is refused, stops, and holds back.
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { TestHost } from "../support/connector-host.ts";
 import { fastClock } from "../support/fast-clock.ts";
@@ -42,6 +43,14 @@ describe("CONNECT", () => {
     }
     expect(ids[0]).toBe(ids[1] ?? "");
     expect(ids[0]).toMatch(/^tbgw[0-9a-f]{19}$/);
+  });
+
+  test("without keepAlive TCP tests the connection: a broker that lost its power is found out", async () => {
+    await using broker = await ScriptedBroker.listen();
+    await using _connector = await RunningMqtt.start({ port: broker.port, keepAlive: 0 });
+    const connect = await (await broker.peer()).packet("connect");
+    expect(connect.keepalive).toBe(0);
+    await until("the kernel tests it", () => isTestedByTcp(broker.port));
   });
 
   test("an empty client id is none: two connectors of one broker do not wait for each other", async () => {
@@ -276,3 +285,12 @@ describe("back-pressure", () => {
     30_000,
   );
 });
+
+/** Whether the kernel of this machine tests an idle connection to a port: timer 02 in its table (proc_net_tcp.txt). */
+function isTestedByTcp(port: number): boolean {
+  const peer = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const rows = readFileSync("/proc/net/tcp", "utf8").split("\n").slice(1);
+  return rows
+    .map((row) => row.trim().split(/\s+/))
+    .some((columns) => columns[2]?.endsWith(peer) === true && columns[5]?.startsWith("02:"));
+}
