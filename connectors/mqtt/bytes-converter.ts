@@ -2,9 +2,8 @@ import type { MqttMessage } from "#sdk/converter";
 import { coerce } from "#sdk/datatypes";
 import { DataError } from "#sdk/errors";
 import { type DeviceData, Float, type Json } from "#sdk/model";
-import { compilePythonRegex } from "#sdk/python-regex";
 import { type StrategyConfig, toReportStrategy } from "#sdk/report-strategy";
-import { compileTopicText, namedBy } from "./device-info.ts";
+import { compileTopicPattern, compileTopicText, namedBy } from "./device-info.ts";
 import type { BytesConverterConfig } from "./mapping-config.ts";
 import { RecordDraft } from "./record-draft.ts";
 
@@ -102,13 +101,13 @@ function compileName(
 
 function compilePoint(point: PointConfig): Point {
   const read = point.hexMode ? toHex : decodeTextOrHex;
-  const regex = point.keySource === "topic" ? compilePythonRegex(point.key) : undefined;
+  const inTopic = point.keySource === "topic" ? compileTopicPattern(point.key) : undefined;
   const keyParts = splitSlices(point.key);
   return {
     findKey:
-      regex === undefined
+      inTopic === undefined
         ? (payload) => fill(keyParts, payload, read)
-        : (_payload, topic) => regex.lastGroup(topic),
+        : (_payload, topic) => inTopic(topic),
     findValue: compileValue(point, read),
     strategy: toReportStrategy(point.reportStrategy),
   };

@@ -12,6 +12,8 @@ export interface TextOptions {
 
 /** Longest device name the platform takes. */
 const MAX_NAME_LENGTH = 255;
+/** The time of a search can grow with the square of the length, and the device chooses the topic: 65,000 characters take seconds. */
+const MAX_SEARCHED_LENGTH = 1024;
 /** Profile of a device whose message does not say one. */
 const DEFAULT_PROFILE = "default";
 
@@ -86,13 +88,30 @@ function compileText(
   return compileTemplate(text, source === "message" ? options : {});
 }
 
+/**
+ * Compiles a pattern that is searched in topics: its last group that matched, else the whole match. The function throws a DataError
+ * with reason `topic-too-long`.
+ */
+export function compileTopicPattern(pattern: string): (topic: string) => string | undefined {
+  const regex = compilePythonRegex(pattern);
+  return (topic) => {
+    if (topic.length > MAX_SEARCHED_LENGTH) {
+      throw new DataError(
+        `A topic that a pattern is searched in has at most ${MAX_SEARCHED_LENGTH} characters, not ${topic.length}`,
+        { reason: "topic-too-long" },
+      );
+    }
+    return regex.lastGroup(topic);
+  };
+}
+
 /** The part of a topic that a pattern finds. */
 export function compileTopicText(
   pattern: string,
 ): (body: unknown, topic: string) => string | undefined {
-  const regex = compilePythonRegex(pattern);
+  const find = compileTopicPattern(pattern);
   const literal = isPlainText(pattern) ? pattern : undefined;
-  return (_body, topic) => regex.lastGroup(topic) ?? literal;
+  return (_body, topic) => find(topic) ?? literal;
 }
 
 /** Older files give a plain word where a pattern is expected and mean the word itself. */

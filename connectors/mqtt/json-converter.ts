@@ -6,11 +6,11 @@ import { DataError } from "#sdk/errors";
 import { compileExpression } from "#sdk/expression";
 import { decodePayload } from "#sdk/json-reader";
 import { type DeviceData, type EpochMs, isJsonObject, type Json } from "#sdk/model";
-import { compilePythonRegex } from "#sdk/python-regex";
 import { type StrategyConfig, toReportStrategy } from "#sdk/report-strategy";
 import {
   compileDeviceInfo,
   compileTemplate,
+  compileTopicPattern,
   type FindDevice,
   type FindText,
   hasFieldTag,
@@ -218,10 +218,9 @@ function pointReadsFields(point: AttributeConfig | string): boolean {
 }
 
 function compilePoint(point: AttributeConfig, useEval: boolean): Point {
-  const regex = point.keySource === "topic" ? compilePythonRegex(point.key) : undefined;
+  const inTopic = point.keySource === "topic" ? compileTopicPattern(point.key) : undefined;
   return {
-    findKey:
-      regex === undefined ? compileTemplate(point.key) : (_body, topic) => regex.lastGroup(topic),
+    findKey: inTopic === undefined ? compileTemplate(point.key) : (_body, topic) => inTopic(topic),
     findValue: compileValue(point.value, point.type, useEval),
     strategy: toReportStrategy(point.reportStrategy),
   };

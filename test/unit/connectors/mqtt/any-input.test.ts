@@ -11,7 +11,7 @@ import { readJson } from "../../../../src/sdk/json-reader.ts";
 import type { Json } from "../../../../src/sdk/model.ts";
 import { TestHost } from "../../../support/connector-host.ts";
 import { FakeClock } from "../../../support/fake-clock.ts";
-import { readMqttConfig } from "../../../support/mqtt-connector.ts";
+import { readMqttConfig, simpleMapping } from "../../../support/mqtt-connector.ts";
 import { runs } from "../../../support/property-runs.ts";
 
 const stock = readFileSync(
@@ -68,6 +68,25 @@ describe("any bytes on any topic", () => {
       { numRuns: runs(5000) },
     );
   });
+});
+
+test("a pattern is not searched in a topic so long that it would hold up everything", async () => {
+  const host = new TestHost({ clock: new FakeClock() });
+  const file = { broker: { host: "h" }, mapping: [simpleMapping("plant/#")] };
+  const mappings = await createMappings(readMqttConfig(file).config, host.host);
+  const [route] = mappings.map((mapping) => mapping.route);
+  const routes = new Routes({
+    routes: route === undefined ? [] : [route],
+    maxPayloadBytes: 1000,
+    host: host.host,
+  });
+  const rest = { qos: 0, retain: false, dup: false, messageId: 0, subscriptionIds: [] } as const;
+  const payload = Buffer.from('{"n":1}');
+  const send = (level: string): number =>
+    routes.convert({ topic: `plant/${level}`, payload, ...rest }).length;
+  expect(send("a".repeat(200))).toBe(1);
+  expect(send("a".repeat(65_000))).toBe(0);
+  expect([...host.rejections]).toEqual([["topic-too-long", 1]]);
 });
 
 describe("any call of the platform", () => {
