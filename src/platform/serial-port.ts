@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
+import { permissionAdvice } from "./device-permission.ts";
 import { libc } from "./libc.ts";
 import { type ByteReader, readToEnd } from "./read-to-end.ts";
 import {
@@ -42,7 +43,7 @@ export async function openSerialPort(
   try {
     fd = openSync(path, flags);
   } catch (error) {
-    throw new TransientError(`Cannot open serial port ${path}: ${openFailure(error)}`, {
+    throw new TransientError(`Cannot open serial port ${path}: ${openFailure(error, path)}`, {
       cause: error,
     });
   }
@@ -55,14 +56,15 @@ export async function openSerialPort(
   }
 }
 
-function openFailure(error: unknown): string {
+function openFailure(error: unknown, path: string): string {
   switch (codeOf(error)) {
     case "ENOENT":
     case "ENXIO":
     case "ENODEV":
       return "there is no such device; is the adapter plugged in?";
     case "EACCES":
-      return "no permission; is the user in the group of the device (dialout)?";
+    case "EPERM":
+      return permissionAdvice(path);
     case "EBUSY":
       return "another program uses it";
     default:
