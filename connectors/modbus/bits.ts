@@ -81,13 +81,27 @@ function bitList(value: Json): readonly boolean[] {
   if (typeof value === "boolean") {
     return [value];
   }
-  const number = value instanceof Float ? value.value : value === null ? Number.NaN : Number(value);
-  if (!Number.isInteger(number) || number < 0) {
+  const whole = wholeOf(value);
+  if (whole === undefined || whole < 0n) {
     throw new DataError(
       `Cannot write ${shown(value)} as bits: need a list, a whole number, true or false`,
     );
   }
-  return Array.from(BigInt(number).toString(2), (digit) => digit === "1");
+  return Array.from(whole.toString(2), (digit) => digit === "1");
+}
+
+/** A whole number, exact beyond 2^53 too. */
+function wholeOf(value: Json): bigint | undefined {
+  switch (typeof value) {
+    case "bigint":
+      return value;
+    case "string":
+      return BigInt(value);
+    default: {
+      const number = value instanceof Float ? value.value : value;
+      return typeof number === "number" && Number.isInteger(number) ? BigInt(number) : undefined;
+    }
+  }
 }
 
 function isList(value: Json): value is readonly Json[] {

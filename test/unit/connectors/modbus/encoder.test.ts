@@ -154,6 +154,14 @@ describe("function codes", () => {
     expect(() => write("abc", "bits", { objectsCount: 3 })).toThrow(DataError);
   });
 
+  test.each([0x8000_0000_0000_0001n, "9223372036854775809"])(
+    "15 writes every bit of %p, also beyond 2^53",
+    (value) => {
+      const coils = write(value, "bits", { functionCode: 15, objectsCount: 64 });
+      expect(coils).toBe(`${"0".repeat(7)}1${"0".repeat(48)}1${"0".repeat(7)}`);
+    },
+  );
+
   test("15 writes the bits of a number, the highest first", () => {
     expect(write(5, "16int", { functionCode: 15, objectsCount: 16 })).toBe("0000000000000101");
     expect(write(5, "16int", { functionCode: 15 })).toBe("0000000000000101");
