@@ -1,9 +1,9 @@
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
-import { permissionAdvice } from "./device-permission.ts";
 import { libc } from "./libc.ts";
 import { type ByteReader, readToEnd } from "./read-to-end.ts";
+import { missingAdvice, permissionAdvice } from "./serial-advice.ts";
 import {
   differences,
   isStandardSpeed,
@@ -61,7 +61,7 @@ function openFailure(error: unknown, path: string): string {
     case "ENOENT":
     case "ENXIO":
     case "ENODEV":
-      return "there is no such device; is the adapter plugged in?";
+      return missingAdvice();
     case "EACCES":
     case "EPERM":
       return permissionAdvice(path);
