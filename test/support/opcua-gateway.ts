@@ -8,14 +8,32 @@ export async function configureOpcua(
   server: { readonly url: string; readonly [key: string]: unknown },
   mapping: object = PEER_MAPPING,
 ): Promise<void> {
-  const file = join(gateway.dir, "config/tb_gateway.json");
-  const main = JSON.parse(await readFile(file, "utf8"));
-  main.connectors = [{ type: "opcua", name: "Plant", configuration: "opcua.json" }];
-  await writeFile(file, JSON.stringify(main));
-  await writeFile(
-    join(gateway.dir, "config/opcua.json"),
-    JSON.stringify({ server: { timeoutInMillis: 4000, ...server }, mapping: [mapping] }),
-  );
+  await configureConnectors(gateway, {
+    Plant: { server: { timeoutInMillis: 4000, ...server }, mapping: [mapping] },
+  });
+}
+
+/** Writes OPC UA connectors into the configuration of a gateway: their files by their names. */
+export async function configureConnectors(
+  gateway: GatewayProcess,
+  files: Readonly<Record<string, object>>,
+): Promise<void> {
+  const path = join(gateway.dir, "config/tb_gateway.json");
+  const main = JSON.parse(await readFile(path, "utf8"));
+  const entries = Object.entries(files).map(([name, file], index) => ({
+    name,
+    file,
+    configuration: `opcua-${index}.json`,
+  }));
+  main.connectors = entries.map(({ name, configuration }) => ({
+    type: "opcua",
+    name,
+    configuration,
+  }));
+  await writeFile(path, JSON.stringify(main));
+  for (const { file, configuration } of entries) {
+    await writeFile(join(gateway.dir, "config", configuration), JSON.stringify(file));
+  }
 }
 
 /** What `opcua-peer.py` offers. */
@@ -26,6 +44,7 @@ const PEER_MAPPING = {
   timeseries: [
     { key: "n", value: "${Counter}" },
     { key: "t", value: "${Temperature}" },
+    { key: "watched", value: "${Watched}" },
   ],
   attributes_updates: [{ key: "setpoint", value: "${Temperature}" }],
   rpc_methods: [{ method: "multiply", arguments: [] }],

@@ -60,7 +60,14 @@ async def main(port, directory):
         await node.set_writable()
         return node
 
+    def count_watched():
+        """What clients watch, as SUBSCRIPTIONS/ITEMS."""
+        subscriptions = server.iserver.subscription_service.subscriptions.values()
+        items = sum(len(one.monitored_item_srv._monitored_items) for one in subscriptions)
+        return f"{len(subscriptions)}/{items}"
+
     counter = await add("Counter", 1, 0, ua.VariantType.UInt32)
+    watched = await add("Watched", 11, count_watched(), ua.VariantType.String)
     await add("Temperature", 2, 81.5, ua.VariantType.Double)
     await add("Running", 3, True, ua.VariantType.Boolean)
     await add("Name", 4, "B-1", ua.VariantType.String)
@@ -87,6 +94,7 @@ async def main(port, directory):
         while True:
             count += 1
             await counter.write_value(count, ua.VariantType.UInt32)
+            await watched.write_value(count_watched(), ua.VariantType.String)
             await asyncio.sleep(0.1)
 
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import "reflect-metadata";
 import { OPCUACertificateManager } from "node-opcua-certificate-manager";
+import { DataType, Variant, VariantArrayType } from "node-opcua-client";
 import { nodesets } from "node-opcua-nodesets";
 import { OPCUAServer, type OPCUAServerOptions } from "node-opcua-server";
 import { buildPlant, type Plant } from "./opcua-plant.ts";
@@ -59,6 +60,78 @@ export class PlantServer implements AsyncDisposable {
       throw new Error("the server has not started");
     }
     return this.#plant;
+  }
+
+  /** Adds variables `n0`, `n1` … to the first boiler, each with its number as its value. */
+  addNumbers(count: number): void {
+    for (let index = 0; index < count; index += 1) {
+      this.#addNumber(index);
+    }
+  }
+
+  /** Deletes one of them; it comes back as another node of the same name and id. */
+  deleteNumber(index: number): { addAgain(): void } {
+    const variable = this.plant.variables.get(`ns=${this.plant.own.index};s=n${index}`);
+    const space = this.server.engine.addressSpace;
+    if (variable === undefined || space === null) {
+      throw new Error(`there is no n${index}`);
+    }
+    space.deleteNode(variable);
+    return { addAgain: () => this.#addNumber(index) };
+  }
+
+  /** Changes an Int32. */
+  setNumber(nodeId: string, value: number): void {
+    const variable = this.plant.variables.get(`ns=${this.plant.own.index};${nodeId}`);
+    variable?.setValueFromSource(new Variant({ dataType: DataType.Int32, value }));
+  }
+
+  #addNumber(index: number): void {
+    const { own, boiler1, variables } = this.plant;
+    const variable = own.addVariable({
+      componentOf: boiler1,
+      browseName: `n${index}`,
+      nodeId: `s=n${index}`,
+      dataType: "Int32",
+    });
+    variable.setValueFromSource(
+      new Variant({ dataType: DataType.Int32, arrayType: VariantArrayType.Scalar, value: index }),
+    );
+    variables.set(`ns=${own.index};s=n${index}`, variable);
+  }
+
+  /** What clients watch, also by subscriptions whose session is gone. */
+  get watched(): { readonly subscriptions: number; readonly items: number } {
+    const { engine } = this.server;
+    const orphans: unknown = Reflect.get(engine, "_orphanPublishEngine");
+    const orphaned: unknown =
+      orphans instanceof Object ? Reflect.get(orphans, "currentMonitoredItemCount") : 0;
+    const counts = engine.getSessions().map((session) => session.currentMonitoredItemCount);
+    return {
+      subscriptions: engine.currentSubscriptionCount,
+      items: counts.reduce((sum, count) => sum + count, Number(orphaned)),
+    };
+  }
+
+  /** Closes all sessions, as a server does that has no time for them; their subscriptions stay, or not. */
+  closeSessions({ keepSubscriptions }: { readonly keepSubscriptions: boolean }): void {
+    const { engine } = this.server;
+    for (const { authenticationToken } of engine.getSessions()) {
+      engine.closeSession(authenticationToken, !keepSubscriptions, "Terminated");
+    }
+  }
+
+  /** The subscriptions say nothing more: no data and no sign of life. */
+  silence(): void {
+    for (const session of this.server.engine.getSessions()) {
+      for (const subscription of session.publishEngine.subscriptions) {
+        const stop: unknown = Reflect.get(subscription, "_stop_timer");
+        if (typeof stop !== "function") {
+          throw new Error("the server's subscriptions have no timer");
+        }
+        stop.call(subscription);
+      }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 // What a server of the OPC UA connector may limit, choose, or change under way.
 import { expect, test } from "bun:test";
-import { DataType, type NodeId, Variant, VariantArrayType } from "node-opcua-client";
+import { DataType, Variant } from "node-opcua-client";
 import { Subscription } from "node-opcua-server";
 import type { Json } from "../../src/sdk/model.ts";
 import { RunningOpcua } from "../support/opcua-connector.ts";
@@ -9,22 +9,6 @@ import { freePort } from "../support/ports.ts";
 import { until } from "../support/until.ts";
 
 const COUNT = 250;
-
-/** Adds many variables to the plant, each with its number as its value. */
-function addMany(server: PlantServer): void {
-  const { own, boiler1 } = server.plant;
-  for (let index = 0; index < COUNT; index += 1) {
-    const variable = own.addVariable({
-      componentOf: boiler1,
-      browseName: `n${index}`,
-      nodeId: `s=n${index}`,
-      dataType: "Int32",
-    });
-    variable.setValueFromSource(
-      new Variant({ dataType: DataType.Int32, arrayType: VariantArrayType.Scalar, value: index }),
-    );
-  }
-}
 
 const MANY: Json = [
   {
@@ -56,7 +40,7 @@ test.each<[string, boolean, number]>([
       maxNodesPerTranslateBrowsePathsToNodeIds: limit,
     };
     await using server = await PlantServer.start({ serverCapabilities: { operationLimits } });
-    addMany(server);
+    server.addNumbers(COUNT);
     await using running = await start(server, { enableSubscriptions, pollPeriodInMillis: 100 });
     await running.host.status("connected");
     await until("all values", () => {
@@ -83,7 +67,7 @@ test.each([
   ],
 ])("a server gets subscriptions %s", async (_name, serverCapabilities, read) => {
   await using server = await PlantServer.start({ serverCapabilities });
-  addMany(server);
+  server.addNumbers(COUNT);
   await using running = await start(server, { pollPeriodInMillis: 100 });
   await until("all values", () => running.latest("B1", `n${COUNT - 1}`) === COUNT - 1);
   const said = running.host.lines.find(({ message }) => message.includes("no room"));
@@ -92,19 +76,17 @@ test.each([
 
 test("a session that the server closes is opened anew, with every item once", async () => {
   await using server = await PlantServer.start();
-  addMany(server);
-  const opened = Promise.withResolvers<NodeId>();
-  server.server.once("create_session", ({ authenticationToken }) =>
-    opened.resolve(authenticationToken),
-  );
-  await using running = await start(server, {});
-  await running.said("B1", "n0");
-  const { engine } = server.server;
-  engine.closeSession(await opened.promise, true, "Terminated");
-  const { length } = running.host.accepted;
-  await until("data again", () => running.host.accepted.length > length);
-  await until("one session is left", () => engine.currentSessionCount === 1);
-  expect(engine.currentSubscriptionCount).toBe(1);
+  server.addNumbers(COUNT);
+  await using running = await start(server, { scanPeriodInMillis: 1000 });
+  await running.said("B1", `n${COUNT - 1}`);
+  server.closeSessions({ keepSubscriptions: false });
+  await running.host.status("disconnected");
+  await running.host.status("connected");
+  server.setNumber("s=n0", 1000);
+  await until("a change", () => running.latest("B1", "n0") === 1000);
+  const once = { subscriptions: 1, items: COUNT };
+  await until("every item once", () => Bun.deepEquals(server.watched, once));
+  expect(server.server.engine.currentSessionCount).toBe(1);
 }, 30_000);
 
 test("a node that moves to another namespace number is found by its URI and its path", async () => {
