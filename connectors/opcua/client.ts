@@ -30,6 +30,7 @@ import { type Operation, OperationLimits, partsOf } from "./limits.ts";
 import type { ChannelSecurity } from "./security.ts";
 import { readServerState } from "./server-state.ts";
 import { type CallLimit, WaitingCalls } from "./waiting-calls.ts";
+import { withoutRepair } from "./without-repair.ts";
 
 /** How a session is opened. */
 export interface SessionSettings {
@@ -336,7 +337,7 @@ export class ServerSession implements AsyncDisposable {
       session.removeAllListeners("session_closed");
       session.on("session_closed", () => this.lose("The server closed the session"));
       session.on("error", () => undefined);
-      keepFromRepair(session);
+      withoutRepair(session, (reason) => this.lose(reason));
       this.#session = session;
     } catch (error) {
       signal.throwIfAborted();
@@ -377,16 +378,6 @@ export class ServerSession implements AsyncDisposable {
           } as const);
     return await this.#calls.race(this.#client.createSession(identity), { ...limit, signal });
   }
-}
-
-/**
- * The stack would open another session when the server does not know this one any more, with subscriptions that watch nothing, and would keep requests to send
- * them later. Without that a request fails with what the server said.
- */
-function keepFromRepair(session: ClientSession): void {
-  const send: unknown = Reflect.get(session, "_performMessageTransaction");
-  assert(typeof send === "function", "the stack sends requests without a repair");
-  Reflect.set(session, "performMessageTransaction", send);
 }
 
 function hasRawService(

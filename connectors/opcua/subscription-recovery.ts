@@ -52,6 +52,9 @@ export async function recoverSubscriptions(
   session: ServerSession,
   subscriptions: readonly ClientSubscription[],
 ): Promise<ReadonlySet<ClientSubscription>> {
+  if (subscriptions.length === 0) {
+    return new Set();
+  }
   const going = session.isResumed
     ? new Map(subscriptions.map((subscription) => [subscription, undefined] as const))
     : await transferred(session, subscriptions);

@@ -1,4 +1,4 @@
-// An OPC UA server that is killed, frozen and started again, again and again: data flows soon after, each time, and once.
+// An OPC UA server that is killed, frozen and started again, again and again: data flows soon after, each time, and once. `TBGW_FAULT=full`: 20 times, strictly.
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,8 +8,12 @@ import { RunningOpcua } from "../support/opcua-connector.ts";
 import { freePort } from "../support/ports.ts";
 import { ReadyProcess } from "../support/ready-process.ts";
 import { until } from "../support/until.ts";
+import { isFull, shortOrFull } from "./harness.ts";
 
-const RESTARTS = 2;
+/** Data flows again after an outage of up to 7 s, and after a longer one or on a machine that is busy. */
+const SHORT_OUTAGE_MS = 7000;
+const SOON_MS = 10_000;
+const LATE_MS = 25_000;
 const POLL_MS = 100;
 
 async function start(port: number, settings: object = {}): Promise<RunningOpcua> {
@@ -46,19 +50,26 @@ test("a server that is killed again and again", async () => {
   let peer = await ReadyProcess.python("opcua-peer.py", String(port), dir);
   await using running = await start(port);
   await running.said("B-1", "n");
-  for (let round = 0; round < RESTARTS; round += 1) {
+  const recoveriesMs: number[] = [];
+  for (let round = 0; round < shortOrFull(1, 20); round += 1) {
+    const startMs = systemClock.monotonicMs();
     await peer[Symbol.asyncDispose]();
     await running.host.status("disconnected");
     peer = await ReadyProcess.python("opcua-peer.py", String(port), dir);
-    expect(await nextValue(running)).toBeLessThan(25_000);
+    const isShort = isFull && systemClock.monotonicMs() - startMs <= SHORT_OUTAGE_MS;
+    const recoveryMs = Math.round(await nextValue(running));
+    recoveriesMs.push(recoveryMs);
+    expect(recoveryMs).toBeLessThan(isShort ? SOON_MS : LATE_MS);
   }
+  console.log(JSON.stringify({ recoveriesMs }));
   await peer[Symbol.asyncDispose]();
   // The device was never told to be away.
   expect(running.host.devices.get("B-1")?.connected).toBe(true);
   rmSync(dir, { recursive: true, force: true });
-}, 180_000);
+}, 600_000);
 
-test.each([
+// Most of it is waiting for the loss.
+test.concurrent.each([
   ["subscriptions", true],
   ["polling", false],
 ])(
@@ -77,7 +88,7 @@ test.each([
       result: { error: "OPC UA server is not connected" },
     });
     peer.pause(false);
-    expect(await nextValue(running)).toBeLessThan(25_000);
+    expect(await nextValue(running)).toBeLessThan(LATE_MS);
     // Whatever was built anew, nothing runs twice.
     const before = numbers(running).length;
     const startMs = systemClock.monotonicMs();

@@ -1,6 +1,8 @@
 // What an OPC UA server keeps while the connection is away is fetched afterwards, and nothing is watched twice.
 import { expect, test } from "bun:test";
 import { DataType, Variant } from "node-opcua-client";
+import { TestHost } from "../support/connector-host.ts";
+import { fastClock } from "../support/fast-clock.ts";
 import { RunningOpcua } from "../support/opcua-connector.ts";
 import { PlantServer } from "../support/opcua-server.ts";
 import { TcpRelay } from "../support/tcp-relay.ts";
@@ -35,14 +37,11 @@ function zones(running: RunningOpcua): readonly number[] {
   );
 }
 
-function monitoredItems(server: PlantServer): number {
-  return server.server.engine
-    .getSessions()
-    .flatMap((session) => Array.from({ length: session.currentMonitoredItemCount })).length;
-}
+/** Each node of the mapping is watched by one item. */
+const ONCE = { subscriptions: 1, items: 2 };
 
-async function start(port: number, settings: object = {}): Promise<RunningOpcua> {
-  return await RunningOpcua.start({
+async function start(port: number, settings: object = {}, host?: TestHost): Promise<RunningOpcua> {
+  const file = {
     server: {
       url: `opc.tcp://127.0.0.1:${port}/plant`,
       timeoutInMillis: 4000,
@@ -51,7 +50,8 @@ async function start(port: number, settings: object = {}): Promise<RunningOpcua>
       ...settings,
     },
     mapping: MAPPING,
-  });
+  };
+  return await RunningOpcua.start(file, host);
 }
 
 test("changes during an outage arrive afterwards, each once and in order", async () => {
@@ -60,7 +60,7 @@ test("changes during an outage arrive afterwards, each once and in order", async
   await using running = await start(relay.port);
   await running.said("B-1", "zone");
   await running.said("B-1", "running");
-  for (let round = 0; round < 3; round += 1) {
+  for (let round = 0; round < 2; round += 1) {
     relay.cut(true);
     await running.host.status("disconnected");
     const from = 100 * (round + 1);
@@ -75,5 +75,55 @@ test("changes during an outage arrive afterwards, each once and in order", async
     await until("it goes on", () => zones(running).includes(from + 50));
     expect(zones(running).slice(before)).toEqual([...during, from + 50]);
   }
-  expect(monitoredItems(server)).toBe(2);
+  expect(server.watched).toEqual(ONCE);
 }, 120_000);
+
+test("a node that is faster than the messages has all its samples, each at its own time", async () => {
+  await using server = await PlantServer.start();
+  await using running = await start(server.port, { subCheckPeriodInMillis: 200 });
+  await running.said("B-1", "zone");
+  const values = Array.from({ length: 12 }, (_, index) => 300 + index);
+  for (const value of values) {
+    await setZone(server, value);
+  }
+  await until("the last one", () => zones(running).includes(311));
+  expect(zones(running).slice(-12)).toEqual(values);
+  const stamps = running.host.accepted.flatMap(({ receivedTs, telemetry = [] }) =>
+    telemetry.flatMap(({ ts, values: said }) => ("zone" in said ? [ts ?? receivedTs ?? 0] : [])),
+  );
+  expect(stamps).toEqual([...new Set(stamps)].toSorted((one, other) => one - other));
+}, 30_000);
+
+test("the next session takes over the subscriptions of one that the server has closed", async () => {
+  await using server = await PlantServer.start({
+    allowAnonymousSubscriptionTransferOnUnsecuredChannel: true,
+  });
+  await using running = await start(server.port);
+  await running.said("B-1", "running");
+  const before = zones(running).length;
+  server.closeSessions({ keepSubscriptions: true });
+  await running.host.status("disconnected");
+  server.setNumber("i=16", 100);
+  await running.host.status("connected");
+  await until("what changed meanwhile", () => zones(running).includes(100));
+  const goesOn = (message: string): boolean => message.startsWith("The subscriptions go on");
+  expect(running.host.lines.filter(({ message }) => goesOn(message))).toHaveLength(1);
+  expect(zones(running).slice(before)).toEqual([100]);
+  expect(server.watched).toEqual(ONCE);
+}, 30_000);
+
+test("a subscription that says nothing more is built anew", async () => {
+  await using server = await PlantServer.start();
+  // 10 s are 2 s.
+  const host = new TestHost({ clock: fastClock(5) });
+  await using running = await start(server.port, { timeoutInMillis: 25_000 }, host);
+  await running.said("B-1", "running");
+  server.silence();
+  server.setNumber("i=16", 200);
+  await until("the value at present", () => zones(running).includes(200));
+  await until("another subscription", () => host.counters.get("subscriptionsRebuilt") === 1);
+  server.setNumber("i=16", 201);
+  await until("it goes on", () => zones(running).includes(201));
+  await until("each node is watched once", () => Bun.deepEquals(server.watched, ONCE));
+  expect(host.statuses.filter(({ status }) => status === "disconnected")).toEqual([]);
+}, 60_000);
