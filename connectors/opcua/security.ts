@@ -11,7 +11,7 @@ import type { Library } from "./library.ts";
 import { type KeyPair, ownCertificate, readCertificates, readKeyPair } from "./own-certificate.ts";
 import { withOwnRsa15 } from "./rsa15.ts";
 import type { ServerConfig } from "./server-config.ts";
-import { serverCertificateProblem } from "./trust.ts";
+import { type GivenCertificate, serverCertificateProblem } from "./trust.ts";
 import { WaitingCalls } from "./waiting-calls.ts";
 
 /** How the channel is secured, in the terms of the stack. */
@@ -69,7 +69,7 @@ export async function prepareSecurity(
   policyOf(wanted.policy);
   const endpoints = await discover(url, open, context, signal);
   const secured = secureChannel(endpoints, wanted, { open, library });
-  await checkServer(secured.serverCertificate, context);
+  await checkServer(secured.serverCertificate, { ...context, url });
   return secured;
 }
 
@@ -196,19 +196,26 @@ async function keyPairOf({
 async function checkServer(
   certificate: Buffer,
   {
+    url,
     server,
     host,
     library,
-  }: { readonly server: ServerConfig; readonly host: ConnectorHost; readonly library: Library },
+  }: {
+    readonly url: string;
+    readonly server: ServerConfig;
+    readonly host: ConnectorHost;
+    readonly library: Library;
+  },
 ): Promise<void> {
   const { identity, serverCertificateFile, trustServerCertificate } = server;
   const files = [serverCertificateFile, identity.caCert ?? identity.pathToCACert].filter(
     (file) => file !== undefined,
   );
-  const given: Buffer[] = [];
+  const given: GivenCertificate[] = [];
   for (const file of files) {
     try {
-      given.push(...(await readCertificates(file, library)));
+      const certificates = await readCertificates(file, library);
+      given.push(...certificates.map((one) => ({ certificate: one, file })));
     } catch (error) {
       throw new TransientError(`Cannot read the certificate ${file}`, { cause: error });
     }
@@ -216,6 +223,7 @@ async function checkServer(
   const problem = serverCertificateProblem(certificate, {
     given,
     acceptUnknown: trustServerCertificate && given.length === 0,
+    url,
     nowMs: host.clock.now(),
     library,
   });

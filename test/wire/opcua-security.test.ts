@@ -5,6 +5,14 @@ import { join } from "node:path";
 import { MessageSecurityMode, SecurityPolicy } from "node-opcua-client";
 import type { Json } from "../../src/sdk/model.ts";
 import { TestHost } from "../support/connector-host.ts";
+import {
+  AUTHORITY,
+  EXPIRED_CERT,
+  GATEWAY_CERT,
+  SERVER_CERT,
+  SERVER_KEY,
+  STRANGER_CERT,
+} from "../support/opcua-certificates.ts";
 import { RunningOpcua } from "../support/opcua-connector.ts";
 import { PlantServer } from "../support/opcua-server.ts";
 import { until } from "../support/until.ts";
@@ -127,13 +135,107 @@ describe("what cannot be had", () => {
   });
 });
 
-test("the certificate of the server is pinned", async () => {
-  const host = new TestHost();
-  const file = join(host.host.dataDir, "server.der");
-  writeFileSync(file, server.server.getCertificate());
-  const settings = { securityMode: "SignAndEncrypt", serverCertificateFile: file };
-  await using running = await start(settings, host);
-  expect(await running.said("B1", "zone")).toBe(7);
+describe("the certificate of the server", () => {
+  /** Starts a server with this certificate and a connector that trusts what is in these files of its own. */
+  const trusting = async (
+    certificate: string,
+    settings: { readonly ca?: string; readonly pinned?: string; readonly accept?: boolean },
+  ): Promise<AsyncDisposable & { readonly running: RunningOpcua; readonly dir: string }> => {
+    await using stack = new AsyncDisposableStack();
+    const host = new TestHost();
+    const dir = host.host.dataDir;
+    const write = (name: string, text: string): string => {
+      writeFileSync(join(dir, name), text);
+      return join(dir, name);
+    };
+    const plant = stack.use(
+      await PlantServer.start({
+        certificateFile: write("plant.crt", certificate),
+        privateKeyFile: write("plant.key", SERVER_KEY),
+        serverInfo: { applicationUri: "urn:plant:server" },
+      }),
+    );
+    const { ca, pinned, accept = false } = settings;
+    const identity = ca === undefined ? {} : { caCert: write("ca.crt", ca) };
+    const running = stack.use(
+      await start(
+        {
+          url: plant.url,
+          securityMode: "SignAndEncrypt",
+          trustServerCertificate: accept,
+          identity,
+          ...(pinned === undefined ? {} : { serverCertificateFile: write("pinned.crt", pinned) }),
+        },
+        host,
+      ),
+    );
+    const owned = stack.move();
+    return { running, dir, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  };
+
+  test.each<[string, string, Parameters<typeof trusting>[1]]>([
+    ["issued by an authority that is given", SERVER_CERT, { ca: AUTHORITY }],
+    ["given by itself", SERVER_CERT, { pinned: SERVER_CERT }],
+    ["given by itself as the authority", SERVER_CERT, { ca: SERVER_CERT }],
+    ["of another host, given by itself", STRANGER_CERT, { ca: AUTHORITY, pinned: STRANGER_CERT }],
+    ["that anybody may have", SERVER_CERT, { accept: true }],
+  ])("%s", async (_name, certificate, settings) => {
+    await using made = await trusting(certificate, settings);
+    expect(await made.running.said("B1", "zone")).toBe(7);
+  });
+
+  test.each<[string, string, Parameters<typeof trusting>[1], readonly string[]]>([
+    [
+      "of which nothing is known",
+      SERVER_CERT,
+      {},
+      ["is not trusted", '"serverCertificateFile"', '"caCert"'],
+    ],
+    [
+      "that is another one than the one given",
+      SERVER_CERT,
+      { pinned: STRANGER_CERT },
+      ["is not trusted", "neither in DIR/pinned.crt nor issued by what is there"],
+    ],
+    [
+      "that is not issued by the one given, whoever else is accepted",
+      SERVER_CERT,
+      { ca: GATEWAY_CERT, accept: true },
+      ["is not trusted", "DIR/ca.crt"],
+    ],
+    [
+      "that has expired",
+      EXPIRED_CERT,
+      { ca: AUTHORITY },
+      [
+        "issued by DIR/ca.crt",
+        "to 2020-12-31",
+        "renew it on the server",
+        '"serverCertificateFile"',
+      ],
+    ],
+    [
+      "of another host",
+      STRANGER_CERT,
+      { ca: AUTHORITY },
+      ["issued by DIR/ca.crt", "is for plc-7.plant, not for 127.0.0.1", '"url"'],
+    ],
+  ])("%s is refused", async (_name, certificate, settings, texts) => {
+    await using made = await trusting(certificate, settings);
+    const { running, dir } = made;
+    for (const text of texts) {
+      await trouble(running, text.replace("DIR", dir));
+    }
+    expect(running.host.accepted).toEqual([]);
+  });
+
+  test("from a file that is not there", async () => {
+    await using running = await start({
+      securityMode: "SignAndEncrypt",
+      serverCertificateFile: "/nowhere/server.crt",
+    });
+    await trouble(running, "Cannot read the certificate /nowhere/server.crt");
+  });
 });
 
 test("a policy without a certificate has no effect, and that is said", async () => {
