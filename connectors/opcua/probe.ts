@@ -222,6 +222,7 @@ function* proposalOf(
 ): Generator<Finding> {
   const byKey = new Map(seen.map((node) => [keyOf(node.id), node]));
   const mapping: Json[] = [];
+  const names = new Set<string>();
   for (const [key, node] of byKey) {
     const own = seen.filter(({ parent }) => parent === key);
     const variables = own.filter(({ nodeClass, value }) => nodeClass === 2 && value !== undefined);
@@ -229,10 +230,16 @@ function* proposalOf(
       continue;
     }
     const methods = own.filter(({ nodeClass }) => nodeClass === 4);
+    const way = node.path.filter((name, index) => index > 0 || name !== "Objects");
+    const device = firstFree([node.name, way.join(" "), `${node.name} ${key}`], names);
+    const keys = new Set<string>();
     mapping.push({
       deviceNodePattern: key,
-      deviceInfo: { deviceNameExpression: node.name, deviceProfileExpression: "default" },
-      timeseries: variables.map(({ id, name }) => ({ key: name, value: keyOf(id) })),
+      deviceInfo: { deviceNameExpression: device, deviceProfileExpression: "default" },
+      timeseries: variables.map(({ id, name, namespace }) => ({
+        key: firstFree([name, `${namespace}:${name}`, `${name} ${keyOf(id)}`], keys),
+        value: keyOf(id),
+      })),
       ...(methods.length === 0
         ? {}
         : { rpc_methods: methods.map(({ name }) => ({ method: name, arguments: [] })) }),
@@ -251,6 +258,13 @@ function* proposalOf(
     text: "A connector file for what was found:",
     config: { server: { url, ...secured, identity }, mapping },
   };
+}
+
+/** The first of these names that is not taken, which is taken then; the last one is free. */
+function firstFree(wanted: readonly string[], taken: Set<string>): string {
+  const name = wanted.find((one) => !taken.has(one)) ?? wanted.at(-1) ?? "";
+  taken.add(name);
+  return name;
 }
 
 function textOption(options: Options, name: string): string | undefined {

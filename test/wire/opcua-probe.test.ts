@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import opcua from "../../connectors/opcua/connector.ts";
 import type { Finding } from "../../src/sdk/connector.ts";
+import { encodeJson } from "../../src/sdk/encode.ts";
 import { TestHost } from "../support/connector-host.ts";
 import { RunningOpcua, readOpcuaConfig } from "../support/opcua-connector.ts";
 import { PlantServer } from "../support/opcua-server.ts";
@@ -30,6 +31,11 @@ test("endpoints, nodes with their values, and a file that works", async () => {
   const config = findings.at(-1)?.config ?? null;
   expect(readOpcuaConfig(config).issues).toEqual([]);
   await using running = await RunningOpcua.start(config);
+  // Nodes of one name have a device or a key each.
+  expect(await running.said("Info", "Model")).toBe("BX");
+  expect(await running.said("Boiler2 Info", "Model")).toBe("BY");
+  expect(encodeJson(await running.said("Boiler1", "Temperature"))).toBe("81.5");
+  expect(encodeJson(await running.said("Boiler1", "3:Temperature"))).toBe("20.0");
   expect(await running.said("Boiler1", "Zone(1)")).toBe(7);
   expect(await running.rpc("Boiler1", "Reset", [2])).toEqual({ result: { result: true } });
 });
