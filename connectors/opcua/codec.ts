@@ -245,7 +245,7 @@ function toBigInt(value: unknown, wrap: (bits: bigint) => bigint): bigint | unde
 }
 
 /** `2026-03-01T10:00:00.250000+00:00`, without a fraction when there is none. */
-function formatDate(date: Date): string {
+export function formatDate(date: Date): string {
   if (Number.isNaN(date.getTime())) {
     return "";
   }

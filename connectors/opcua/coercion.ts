@@ -2,7 +2,7 @@ import { encodeJson, textOf } from "#sdk/encode";
 import { DataError } from "#sdk/errors";
 import { readJson } from "#sdk/json-reader";
 import { Float, isJsonObject, type Json } from "#sdk/model";
-import { BUILTIN } from "./codec.ts";
+import { BUILTIN, formatDate } from "./codec.ts";
 
 /** What a node takes. */
 export interface ValueType {
@@ -195,13 +195,22 @@ function coerceDate(value: Json): One {
   const date =
     typeof source === "number" || typeof source === "bigint"
       ? new Date(Number(source))
-      : typeof source === "string" && /^\d{4}-\d{2}-\d{2}/.test(source)
-        ? new Date(source)
-        : undefined;
+      : dateOf(source);
   if (date === undefined || Number.isNaN(date.getTime())) {
     throw unfit(value, BUILTIN.DateTime);
   }
-  return { value: date, shown: date.toISOString() };
+  return { value: date, shown: formatDate(date) };
+}
+
+/** A date as ISO-8601 text, or milliseconds since 1970 as text. */
+function dateOf(text: Json): Date | undefined {
+  if (typeof text !== "string") {
+    return undefined;
+  }
+  if (/^\s*-?\d{1,16}\s*$/.test(text)) {
+    return new Date(Number(text));
+  }
+  return /^\d{4}-\d{2}-\d{2}/.test(text) ? new Date(text) : undefined;
 }
 
 function coerceBytes(value: Json): One {

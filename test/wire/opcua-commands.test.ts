@@ -4,18 +4,27 @@ import { DataType, Variant, VariantArrayType } from "node-opcua-client";
 import { encodeJson } from "../../src/sdk/encode.ts";
 import type { Json } from "../../src/sdk/model.ts";
 import { RunningOpcua } from "../support/opcua-connector.ts";
+import { BOILER1, CALLS, METHODS } from "../support/opcua-rows.ts";
 import { PlantServer } from "../support/opcua-server.ts";
+import {
+  addTypes,
+  TYPES_CALLS,
+  TYPES_DEVICE,
+  TYPES_METHODS,
+  TYPES_PATTERN,
+} from "../support/opcua-types.ts";
 
 let server: PlantServer;
 let running: RunningOpcua;
 
 /** JSON text of an answer: a Float 5 is `5.0`. */
-async function answer(method: string, params: Json, device = "Boiler SN-001"): Promise<string> {
+async function answer(method: string, params: Json, device = BOILER1): Promise<string> {
   return encodeJson((await running.rpc(device, method, params)) ?? null);
 }
 
 beforeAll(async () => {
   server = await PlantServer.start();
+  addTypes(server);
   running = await RunningOpcua.start({
     server: { url: server.url },
     mapping: [
@@ -28,10 +37,12 @@ beforeAll(async () => {
           { key: "lost", value: "${Nowhere}" },
           { key: "running", value: "${Running}" },
         ],
-        rpc_methods: [
-          { method: "Reset", arguments: [{ type: "integer" }] },
-          { method: "Missing", arguments: [] },
-        ],
+        rpc_methods: METHODS,
+      },
+      {
+        deviceNodePattern: TYPES_PATTERN,
+        deviceInfo: { deviceNameExpression: TYPES_DEVICE },
+        rpc_methods: TYPES_METHODS,
       },
     ],
   });
@@ -42,42 +53,13 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-test.each<[string, Json, string]>([
-  ["get", "Zone(1)", '{"result":{"value":7}}'],
-  ["GET", "ns=2;i=11", '{"result":{"value":true}}'],
-  ["get", "Root\\.Objects\\.Boiler2\\.Temperature", '{"result":{"value":64.0}}'],
-  ["get", "ns=3;b=U3BlZWQ=", '{"result":{"value":9007199254740993}}'],
-  ["get", "Status", '{"result":{"value":"Running"}}'],
-  ["get", "i=2255", '{"result":{"value":["http://opcfoundation.org/UA/"'],
-  ["get", "Nowhere", '{"result":{"error":"Node not found: Nowhere"}}'],
-  ["get", "ns=2;i=x", '{"result":{"error":"Could not find identifier in string ns=2;i=x"}}'],
-  [
-    "get",
-    "ns=2;i=999",
-    '{"result":{"error":"The node id refers to a node that does not exist in the server address space.(BadNodeIdUnknown)"}}',
-  ],
-  ["set", "ns=2;s=B1.T; 90.25", '{"result":{"value":90.25}}'],
-  ["set", "t; 81.5", '{"result":{"value":81.5}}'],
-  ["set", { key: "t", value: 81.5 }, '{"result":{"value":81.5}}'],
-  ["set", "Running; false", '{"result":{"value":false}}'],
-  ["set", "Running= 1", '{"result":{"value":true}}'],
-  ["set", "ns=3;b=U3BlZWQ=; 9007199254740993", '{"result":{"value":9007199254740993}}'],
-  ["set", "Zone(1); abc", '{"result":{"error":"\\"abc\\" is no value for Int32"}}'],
-  ["set", "Zone(1); 3000000000", '{"result":{"error":"value 3000000000 out of range for Int32"}}'],
-  ["set", "Nowhere; 5", '{"result":{"error":"Node not found: Nowhere"}}'],
-  ["Reset", [2], '{"result":{"result":true}}'],
-  ["Reset", ["1"], '{"result":{"result":false}}'],
-  ["Reset", [], '{"result":"Expected 1 arguments, but got 0"}'],
-  ["Reset", 5, '{"result":"The arguments must be specified in the square quotes []"}'],
-  ["Reset", [70_000], '{"result":{"error":"value 70000 out of range for Int16"}}'],
-  [
-    "Missing",
-    null,
-    '{"result":{"error":"The requested operation has no match to return.(BadNoMatch)"}}',
-  ],
-  ["other", null, '{"result":{"error":"Requested rpc method is not found in config"}}'],
-])("%s %p", async (method, params, expected) => {
+test.each(CALLS)("%s %p", async (method, params, expected) => {
   const text = await answer(method, params);
+  expect(text.slice(0, expected.length)).toBe(expected);
+});
+
+test.each(TYPES_CALLS)("%s %p of every type", async (method, params, expected) => {
+  const text = await answer(method, params, TYPES_DEVICE);
   expect(text.slice(0, expected.length)).toBe(expected);
 });
 
@@ -119,6 +101,10 @@ test("a method of the connector is called on every device", async () => {
     {
       error: "The requested operation has no match to return.(BadNoMatch)",
       device_name: "Boiler SN-002",
+    },
+    {
+      error: "The requested operation has no match to return.(BadNoMatch)",
+      device_name: TYPES_DEVICE,
     },
   ]);
 });

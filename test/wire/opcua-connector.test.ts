@@ -5,7 +5,9 @@ import { DataType, StatusCodes, Variant } from "node-opcua-client";
 import { encodeJson } from "../../src/sdk/encode.ts";
 import type { Json } from "../../src/sdk/model.ts";
 import { RunningOpcua } from "../support/opcua-connector.ts";
+import { CURRENT_TIME, EXPRESSIONS, NAMES, PATTERNS } from "../support/opcua-rows.ts";
 import { PlantServer } from "../support/opcua-server.ts";
+import { addTypes, TYPED, TYPES_DEVICE, TYPES_PATTERN } from "../support/opcua-types.ts";
 import { freePort } from "../support/ports.ts";
 import { until } from "../support/until.ts";
 
@@ -17,6 +19,7 @@ let server: PlantServer;
 beforeAll(async () => {
   // Else the server reports a node at most every 50 ms, and folds what comes between.
   server = await PlantServer.start({ serverCapabilities: { minSupportedSampleRate: 0 } });
+  addTypes(server);
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
@@ -80,34 +83,14 @@ describe.each([
   });
 
   test("every expression of a value means the node it names", async () => {
-    const expressions: readonly (readonly [string, string | undefined])[] = [
-      ["${Temperature}", "81.5"],
-      ["${3:Temperature}", "20.0"],
-      ["${Info\\.Model}", '"BX"'],
-      ["${2:Info\\.Model}", '"BX"'],
-      ["${Info\\.2:Model}", '"BX"'],
-      ["${Root\\.Objects\\.Boiler2\\.Temperature}", "64.0"],
-      ["${Root\\.0:Objects\\.2:Boiler2\\.2:Temperature}", "64.0"],
-      ["${ns=2;i=11}", "true"],
-      ["ns=2;i=11", "true"],
-      ["${nsu=urn:plant;i=11}", "true"],
-      ["${ns=3;b=U3BlZWQ=}", "9007199254740993"],
-      ["${ns=3;g=018dd02c-fd22-754a-b6d3-5fcae91cd39d}", undefined],
-      ["${Zone(1)}", "7"],
-      ["${Info\\.Level [%]}", "12.5"],
-      ["Temperature", "81.5"],
-      ["${Root.Objects.Boiler1}", undefined],
-      ["${Int\\State}", "-1"],
-      ["${Boiler\\d+}", undefined],
-      ["${Nowhere}", undefined],
-    ];
     await using running = await start(
       [
         {
           deviceNodePattern: "ns=2;s=Boiler1",
           deviceInfo: { deviceNameExpression: D },
           timeseries: [
-            ...expressions.map(([value], index) => ({ key: `k${index}`, value })),
+            ...EXPRESSIONS.map(([value], index) => ({ key: `k${index}`, value })),
+            { key: "now", value: CURRENT_TIME },
             { key: "constant", type: "constant", value: "plain text" },
             { value: "ns=2;i=14" },
           ],
@@ -115,16 +98,36 @@ describe.each([
       ],
       settings,
     );
-    await running.said(D, "k17".replace("17", "16"));
+    await running.said(D, "k16");
+    await running.said(D, "now");
     await running.said(D, "constant");
     await running.said(D, "Model");
-    const values = expressions.map(([text], index) => {
+    const values = EXPRESSIONS.map(([text], index) => {
       const value = running.latest(D, `k${index}`);
       return [text, value === undefined ? undefined : encodeJson(value)];
     });
-    expect(values).toEqual(expressions.map((one) => [...one]));
+    expect(values).toEqual(EXPRESSIONS.map((one) => [...one]));
     const several = running.host.lines.filter(({ message }) => message.includes("several nodes"));
     expect(several.length).toBeGreaterThan(0);
+  });
+
+  test("every type of value goes up as it should", async () => {
+    await using running = await start(
+      [
+        {
+          deviceNodePattern: TYPES_PATTERN,
+          deviceInfo: { deviceNameExpression: TYPES_DEVICE },
+          timeseries: Object.keys(TYPED).map((key) => ({ key, value: `\${${key}}` })),
+        },
+      ],
+      settings,
+    );
+    await running.said(TYPES_DEVICE, "Matrix");
+    await running.said(TYPES_DEVICE, "Structure");
+    for (const [name, { sent }] of Object.entries(TYPED)) {
+      const value = running.latest(TYPES_DEVICE, name);
+      expect([name, value === undefined ? undefined : encodeJson(value)]).toEqual([name, sent]);
+    }
   });
 
   test("a change arrives", async () => {
@@ -201,35 +204,19 @@ describe("devices", () => {
     return [...running.host.devices.keys()];
   };
 
-  test.each([
-    ["Root\\.Objects\\.Boiler1", ["Boiler SN-001"]],
-    ["root\\.Objects\\.Boiler1", ["Boiler SN-001"]],
-    ["Root.Objects.Boiler1", ["Boiler SN-001"]],
-    ["Objects\\.Boiler1", ["Boiler SN-001"]],
-    ["Boiler1", ["Boiler SN-001"]],
-    ["Root\\.Objects\\.Boiler\\d+", ["Boiler SN-001", "Boiler SN-002"]],
-    ["Root\\.Objects\\.\\w+", ["Boiler SN-001", "Boiler SN-002"]],
-    ["Root\\.Objects\\.3:Boiler1", ["Boiler SN-001"]],
-    ["ns=2;s=Boiler1", ["Boiler SN-001"]],
-    ["${ns=2;s=Boiler1}", ["Boiler SN-001"]],
-    ["Root\\.Objects\\.Nowhere", []],
-    ["ns=2;i=999", []],
-  ])("at %s", async (pattern, expected) => {
-    expect(await devicesOf(pattern, NAME)).toEqual(expected);
+  test.each(PATTERNS)("at %s", async (pattern, serials) => {
+    const names = serials.map((serial) => `Boiler ${serial}`);
+    expect(await devicesOf(pattern, NAME)).toEqual(names);
   });
 
-  test.each([
-    ["${Root\\.Objects\\.Boiler1\\.SerialNumber}-${ns=2;i=14}", ["SN-001-BX"]],
-    ["${ns=2;i=12} / ${ns=2;i=14}", ["SN-001 / BX"]],
-    ["${Missing}", []],
-    ["${ns=2;i=999}", []],
-    ["${Zone(1)}", ["7"]],
-    ["${Running}", ["True"]],
-    ["${3:Temperature}", ["20.0"]],
-    ["${Status}", ["Running"]],
-    ["plain", ["plain"]],
-  ])("named %s", async (deviceNameExpression, expected) => {
-    expect(await devicesOf("Root\\.Objects\\.Boiler1", { deviceNameExpression })).toEqual(expected);
+  test("at a name with a space", async () => {
+    const name = { deviceNameExpression: "Line ${Speed}" };
+    expect(await devicesOf("Root\\.Objects\\.Line A", name)).toEqual(["Line 9007199254740993"]);
+  });
+
+  test.each(NAMES)("named %s", async (deviceNameExpression, name) => {
+    const names = name === undefined ? [] : [name];
+    expect(await devicesOf("Root\\.Objects\\.Boiler1", { deviceNameExpression })).toEqual(names);
   });
 
   test("two nodes of one name: the first one has it", async () => {
@@ -282,6 +269,79 @@ describe("devices", () => {
     space?.deleteNode(late);
     await until("the device is gone", () => !running.host.devices.has("Late"));
   });
+});
+
+test("a node that was given by its id and is not there is watched when it comes", async () => {
+  await using running = await start([
+    {
+      deviceNodePattern: "ns=2;s=Boiler2",
+      deviceInfo: { deviceNameExpression: "B2" },
+      timeseries: [
+        { key: "later", value: "ns=2;s=Later" },
+        { key: "model", value: "${Info\\.Model}" },
+      ],
+    },
+  ]);
+  await running.said("B2", "model");
+  const refused = (): boolean =>
+    running.host.lines.some(
+      ({ message, fields }) =>
+        message.startsWith("A node cannot be watched") &&
+        String(fields["status"]).includes("BadNodeIdUnknown"),
+    );
+  await until("the refusal is said", refused);
+  const { own, boiler2 } = server.plant;
+  const later = own.addVariable({
+    componentOf: boiler2,
+    browseName: "Later",
+    nodeId: "s=Later",
+    dataType: "Int32",
+  });
+  later.setValueFromSource(new Variant({ dataType: DataType.Int32, value: 5 }));
+  expect(await running.said("B2", "later")).toBe(5);
+  server.server.engine.addressSpace?.deleteNode(later);
+});
+
+test("an old file and its twin of today send the same", async () => {
+  const deviceNodePattern = "Root\\.Objects\\.Boiler2";
+  const model = "${Info\\.Model}";
+  const today = {
+    server: { url: server.url, enableSubscriptions: false },
+    mapping: [
+      {
+        deviceNodePattern,
+        deviceInfo: {
+          deviceNameExpression: "B ${SerialNumber}",
+          deviceProfileExpression: "boiler",
+        },
+        attributes: [{ key: "model", value: model }],
+        timeseries: [{ key: "t", value: "${Temperature}", timestampLocation: "sourcetimestamp" }],
+      },
+    ],
+  };
+  const old = {
+    server: {
+      url: server.url,
+      disableSubscriptions: true,
+      mapping: [
+        {
+          deviceNodePattern,
+          deviceNamePattern: "B ${SerialNumber}",
+          deviceTypePattern: "boiler",
+          attributes: [{ key: "model", path: model }],
+          timeseries: [{ key: "t", path: "${Temperature}", timestampLocation: "sourcetimestamp" }],
+        },
+      ],
+    },
+  };
+  const sent = async (file: Json): Promise<string | undefined> => {
+    await using running = await RunningOpcua.start(file);
+    await running.said("B SN-002", "t");
+    return running.host.texts[0];
+  };
+  const text = await sent(today);
+  expect(text).toContain('"model":"BY"');
+  expect(await sent(old)).toBe(text ?? "");
 });
 
 test("a server that is not there refuses commands at once, and is found when it comes", async () => {
