@@ -51,7 +51,15 @@ class OpcuaConnector implements Connector {
     const intake = new Intake(server, host);
     this.#intake = intake;
     this.#commands = new Commands({ host, devices, format });
-    const scanner = new Scanner({ host, intake, mappings, converters, devices, said });
+    const scanner = new Scanner({
+      host,
+      intake,
+      mappings,
+      converters,
+      devices,
+      said,
+      showMap: server.showMap,
+    });
     const commands = this.#commands;
     this.#link = new ServerLink({ server, host, scanner, intake, commands, devices, said });
     if (mappings.length === 0) {

@@ -14,12 +14,16 @@ export interface FoundNode {
   readonly key: string;
   /** `undefined` when it was given by its id. */
   readonly name: BrowseName | undefined;
+  /** The names on the way to it. */
+  readonly path: string;
 }
 
 /** What is odd about a path but does not keep it from being followed. */
 export interface FinderNotes {
   otherNamespace(segment: string): void;
   tooMany(limit: number): void;
+  /** What is below a node that was looked at, whether it is wanted or not. */
+  seen?(path: string, children: readonly Child[]): void;
 }
 
 /** What is below a node; those of one name together, because a folder may have thousands that are all looked for. */
@@ -69,7 +73,7 @@ export class NodeFinder {
   async find(expression: NodeExpression, base: NodeId): Promise<readonly FoundNode[]> {
     if (expression.kind === "node-id") {
       const id = this.toNodeId(expression.id);
-      return id === undefined ? [] : [{ id, key: keyOf(id), name: undefined }];
+      return id === undefined ? [] : [foundById(id)];
     }
     return await this.#follow(
       expression.absolute ? this.#numeric(ROOT) : base,
@@ -99,14 +103,16 @@ export class NodeFinder {
 
   /** What a node has below it. */
   async childrenOf(node: NodeId): Promise<readonly Child[]> {
-    return (await this.#below(node)).all;
+    return (await this.#below(foundById(node))).all;
   }
 
-  #below(node: NodeId): Promise<Children> {
-    const key = keyOf(node);
+  #below({ id, key, path }: FoundNode): Promise<Children> {
     let children = this.#children.get(key);
     if (children === undefined) {
-      children = this.#session.children(node).then((all) => new Children(all));
+      children = this.#session.children(id).then((all) => {
+        this.#notes.seen?.(path, all);
+        return new Children(all);
+      });
       this.#children.set(key, children);
     }
     return children;
@@ -125,15 +131,16 @@ export class NodeFinder {
     }
     const { AttributeIds } = this.#session.library;
     const name = await this.#session.readOne({ nodeId: id, attributeId: AttributeIds.BrowseName });
-    return isBad(name.statusCode) ? [] : [{ id, key: keyOf(id), name: undefined }];
+    return isBad(name.statusCode) ? [] : [foundById(id)];
   }
 
   async #follow(start: NodeId, segments: readonly string[]): Promise<readonly FoundNode[]> {
-    let nodes: readonly FoundNode[] = [{ id: start, key: keyOf(start), name: undefined }];
+    let nodes: readonly FoundNode[] = [foundById(start)];
     for (const segment of segments) {
-      const lists = await Promise.all(nodes.map(({ id }) => this.#below(id)));
+      const lists = await Promise.all(nodes.map((node) => this.#below(node)));
       const next = new Map<string, FoundNode>();
-      for (const children of lists) {
+      for (const [index, children] of lists.entries()) {
+        const parent = nodes[index]?.path ?? "";
         const { found, otherNamespace } = matchSegment(segment, children.all, (name) =>
           children.named(name),
         );
@@ -143,7 +150,7 @@ export class NodeFinder {
         for (const { id, namespace, name } of found) {
           const key = keyOf(id);
           if (!next.has(key) && next.size < MAX_FAN_OUT) {
-            next.set(key, { id, key, name: { namespace, name } });
+            next.set(key, { id, key, name: { namespace, name }, path: `${parent} / ${name}` });
           } else if (next.size >= MAX_FAN_OUT) {
             this.#notes.tooMany(MAX_FAN_OUT);
           }
@@ -156,6 +163,11 @@ export class NodeFinder {
     }
     return nodes;
   }
+}
+
+function foundById(id: NodeId): FoundNode {
+  const key = keyOf(id);
+  return { id, key, name: undefined, path: key === `i=${ROOT}` ? "Root" : key };
 }
 
 /** The id of a node as text. @throws DataError on an id of no known kind */

@@ -1,6 +1,7 @@
 import type { ConnectorHost } from "#sdk/connector";
 import type { OpcUaRead, UplinkConverter } from "#sdk/converter";
 import type { LogFields } from "#sdk/logger";
+import type { Child } from "./browse.ts";
 import type { ServerSession } from "./client.ts";
 import type { Device } from "./device.ts";
 import { renderTemplate } from "./device-name.ts";
@@ -8,12 +9,14 @@ import { isBad, ServiceFault } from "./failures.ts";
 import type { Intake } from "./intake.ts";
 import { partsOf } from "./limits.ts";
 import type { Mapping, Point } from "./mappings.ts";
-import { type FoundNode, NodeFinder } from "./node-finder.ts";
+import { type FinderNotes, type FoundNode, keyOf, NodeFinder } from "./node-finder.ts";
 import type { Said } from "./said.ts";
 import type { PlacedPoint, Watch } from "./watch.ts";
 
 /** Devices that are looked at together: their values flow before the next ones are found. */
 const DEVICES_AT_ONCE = 50;
+/** Of more nodes than these below one, one of so many is shown. */
+const MAP_LIMIT = 1000;
 
 /** What a scanner knows over all sessions. */
 export interface ScannerOptions {
@@ -24,6 +27,8 @@ export interface ScannerOptions {
   /** The devices that were found so far, by name. */
   readonly devices: Map<string, Device>;
   readonly said: Said;
+  /** Whether each path that is looked at goes into the log. */
+  readonly showMap: boolean;
 }
 
 /** One look at the server. */
@@ -266,9 +271,22 @@ export class Scanner {
     }
   }
 
-  #finderNotes() {
-    const { host, said } = this.#options;
+  #finderNotes(): FinderNotes {
+    const { host, said, showMap } = this.#options;
+    const seen = (path: string, children: readonly Child[]): void => {
+      const step = children.length > MAP_LIMIT ? MAP_LIMIT : 1;
+      for (let index = 0; index < children.length; index += step) {
+        const child = children[index];
+        if (child !== undefined) {
+          host.log.info("A path of the server", {
+            path: `${path} / ${child.name}`,
+            node: keyOf(child.id),
+          });
+        }
+      }
+    };
     return {
+      ...(showMap ? { seen } : {}),
       otherNamespace: (segment: string): void => {
         if (said.isNews(`segment ${segment}`, "other")) {
           host.log.warn("The namespace of a path is another one than that of the node", {

@@ -107,7 +107,9 @@ export const serverConfig = v.looseObject({
   subQueueSize: field(wholeNumber(1, 10_000), 10, {
     doc: "Changes of a node the server keeps until the next publish.",
   }),
-  subDataMaxBatchSize: optional(v.unknown(), { doc: "Not needed.", ignored: true }),
+  subDataMaxBatchSize: field(wholeNumber(1, 100_000), 1000, {
+    doc: "Most changes the server puts into one message: they are converted together.",
+  }),
   subDataMinBatchCreationTimeMs: optional(v.unknown(), { doc: "Not needed.", ignored: true }),
   subscriptionProcessBatchSize: field(wholeNumber(1, 100_000), 2000, {
     doc: "Most monitored items created with one call; the server may allow fewer.",
@@ -116,9 +118,8 @@ export const serverConfig = v.looseObject({
     doc: "Data must come at least this often: otherwise the points are read once and the subscription is built anew. 0: no such rule.",
     unit: "s",
   }),
-  showMap: optional(v.unknown(), {
-    doc: "Not needed: paths that lead nowhere are named in the log.",
-    ignored: true,
+  showMap: field(v.boolean(), false, {
+    doc: "Writes every path that a look at the server passes into the log; of more than 1,000 nodes below one every 1,000th.",
   }),
   security: optional(v.string(), {
     doc: "Security policy with a certificate: `Basic256Sha256`, `Aes128_Sha256_RsaOaep`, `Aes256_Sha256_RsaPss`, or the outdated `Basic256` and `Basic128Rsa15`. Without one it has no effect, unless `securityMode` is set.",

@@ -54,6 +54,7 @@ export class SharedSubscription {
     const timing = {
       intervalMs: Math.max(100, server.subCheckPeriodInMillis),
       sessionTimeoutMs: session.timeoutMs,
+      mostChanges: server.subDataMaxBatchSize,
     };
     const subscription = await startSubscription(session, timing, clock, signal);
     const shared = new SharedSubscription(subscription, server, clock);

@@ -3,14 +3,14 @@ import type { Clock } from "#sdk/clock";
 import type { ServerSession } from "./client.ts";
 import { NoAnswer, toFailure } from "./failures.ts";
 
-/** How fast a subscription should be. */
+/** How fast a subscription should be, and how much it may say at once. */
 export interface Timing {
   readonly intervalMs: number;
   readonly sessionTimeoutMs: number;
+  /** Changes in one message. */
+  readonly mostChanges: number;
 }
 
-/** Notifications of one message. */
-const MAX_NOTIFICATIONS = 5000;
 /** The stack neither starts nor fails when the server's interval and the session's timeout do not fit each other. */
 const START_MS = 10_000;
 
@@ -20,7 +20,7 @@ const START_MS = 10_000;
  */
 export async function startSubscription(
   session: ServerSession,
-  { intervalMs, sessionTimeoutMs }: Timing,
+  { intervalMs, sessionTimeoutMs, mostChanges }: Timing,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<ClientSubscription> {
@@ -34,7 +34,7 @@ export async function startSubscription(
     requestedPublishingInterval: interval,
     requestedMaxKeepAliveCount: keepAlives,
     requestedLifetimeCount: lifetime,
-    maxNotificationsPerPublish: MAX_NOTIFICATIONS,
+    maxNotificationsPerPublish: mostChanges,
     publishingEnabled: true,
     priority: 1,
   });

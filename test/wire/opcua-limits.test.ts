@@ -1,6 +1,6 @@
 // What a server of the OPC UA connector may limit, choose, or change under way.
 import { expect, test } from "bun:test";
-import { DataType, Variant } from "node-opcua-client";
+import { DataChangeNotification, DataType, PublishResponse, Variant } from "node-opcua-client";
 import { Subscription } from "node-opcua-server";
 import type { Json } from "../../src/sdk/model.ts";
 import { RunningOpcua } from "../support/opcua-connector.ts";
@@ -134,4 +134,41 @@ test("a server that publishes once a second, with a session of 30 s, is heard", 
   } finally {
     Subscription.minimumPublishingInterval = fastest;
   }
+}, 30_000);
+
+test("no message has more changes than are wanted", async () => {
+  await using server = await PlantServer.start();
+  server.addNumbers(COUNT);
+  const sizes: number[] = [];
+  server.server.on("response", (response) => {
+    if (response instanceof PublishResponse) {
+      for (const data of response.notificationMessage.notificationData ?? []) {
+        sizes.push(data instanceof DataChangeNotification ? (data.monitoredItems?.length ?? 0) : 0);
+      }
+    }
+  });
+  await using running = await start(server, { subDataMaxBatchSize: 100 });
+  await until("all values", () =>
+    Array.from({ length: COUNT }, (_, index) => running.latest("B1", `n${index}`)).every(
+      (value) => value !== undefined,
+    ),
+  );
+  expect(Math.max(...sizes)).toBe(100);
+}, 30_000);
+
+test("showMap names the paths that are looked at, of many some", async () => {
+  await using server = await PlantServer.start();
+  server.addNumbers(1990);
+  const shown = async (showMap: boolean): Promise<readonly unknown[]> => {
+    await using running = await start(server, { showMap });
+    await running.said("B1", `n${COUNT - 1}`);
+    const lines = running.host.lines.filter(({ message }) => message === "A path of the server");
+    return lines.map(({ fields }) => [fields["path"], fields["node"]]);
+  };
+  expect(await shown(false)).toEqual([]);
+  const paths = await shown(true);
+  expect(paths).toContainEqual(["Root / Objects", "i=85"]);
+  expect(paths).toContainEqual(["Root / Objects / Boiler1", "ns=2;s=Boiler1"]);
+  // 2,000 nodes are below the boiler.
+  expect(paths.filter((one) => String(one).startsWith("ns=2;s=Boiler1 / "))).toHaveLength(2);
 }, 30_000);
