@@ -17,6 +17,7 @@ import type { DeviceConfig } from "./device-config.ts";
 import { explainBle } from "./explain.ts";
 import { OLDER_KEYS, upgradeConfig } from "./legacy.ts";
 import { probeArgs, probeBle } from "./probe.ts";
+import { type Summary, summarize } from "./summary.ts";
 import { DeviceUplink } from "./uplink.ts";
 
 /** At the end: time for what was read already to become durable. */
@@ -115,6 +116,9 @@ class BleConnector implements Connector {
   readonly #devices = new Map<string, Device>();
   readonly #stop = new AbortController();
   #adapter: Adapter | undefined;
+  /** Why the adapter is not ready. */
+  #problem: string | undefined = "starting";
+  #said = "";
   #running: Promise<void> | undefined;
 
   constructor(
@@ -177,7 +181,10 @@ class BleConnector implements Connector {
     using _user = lease.adapter.join({
       clock: host.clock,
       log: host.log,
-      changed: (problem) => this.#report(problem),
+      changed: (problem) => {
+        this.#problem = problem;
+        this.#report();
+      },
     });
     const { showMap, scanner } = this.#config;
     try {
@@ -206,6 +213,7 @@ class BleConnector implements Connector {
         host: hostOfDevice(this.#host, new DeviceCounters(this.#host.metrics)),
         uplink,
         put: (records, signal) => outbox.put(records, signal),
+        changed: () => this.#report(),
         takesTurns:
           isCrowded && uplink.notifies.length === 0 && config.pollPeriod >= TURN_PERIOD_MS,
       });
@@ -213,14 +221,25 @@ class BleConnector implements Connector {
     }
   }
 
-  #report(problem: string | undefined): void {
-    if (problem === undefined) {
-      this.#host.setStatus("connected");
-    } else if (problem === "starting") {
-      this.#host.setStatus("connecting");
-    } else {
-      this.#host.setStatus("disconnected", `waiting for adapter: ${problem}`);
+  /** Says how the adapter and the devices are, when that has changed. */
+  #report(): void {
+    const { status, detail } = this.#summary();
+    const text = `${status} ${detail ?? ""}`;
+    if (text !== this.#said) {
+      this.#said = text;
+      this.#host.setStatus(status, detail);
     }
+  }
+
+  #summary(): Pick<Summary, "status"> & { readonly detail?: string } {
+    if (this.#problem === "starting") {
+      return { status: "connecting" };
+    }
+    if (this.#problem !== undefined) {
+      return { status: "disconnected", detail: `waiting for adapter: ${this.#problem}` };
+    }
+    const devices = [...this.#devices].map(([name, { problem }]) => ({ name, problem }));
+    return summarize(devices);
   }
 }
 

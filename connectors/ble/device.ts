@@ -1,5 +1,5 @@
-import { type DataError, errorText, RejectedError, TransientError } from "#sdk/errors";
-import type { AttributeUpdate, DeviceData, Json, RpcRequest } from "#sdk/model";
+import { errorText, RejectedError, TransientError } from "#sdk/errors";
+import type { AttributeUpdate, DeviceData, EpochMs, Json, RpcRequest } from "#sdk/model";
 import { Schedule } from "#sdk/schedule";
 import type { Adapter, Listener } from "./adapter.ts";
 import { normalAddress } from "./addresses.ts";
@@ -13,8 +13,10 @@ import { gattMap } from "./gatt-map.ts";
 import type { PeripheralLink } from "./link.ts";
 import { Presence } from "./presence.ts";
 import { callMethod } from "./rpc.ts";
-import { targetText } from "./target.ts";
+import { DeviceSink } from "./sink.ts";
+import { problemText } from "./summary.ts";
 import type { BoundItem, DeviceUplink, ItemGroup, Reading } from "./uplink.ts";
+import { usableItems } from "./usable.ts";
 import { PendingWrites } from "./writes.ts";
 
 /** What a device needs besides its configuration. */
@@ -24,6 +26,8 @@ export interface DeviceContext {
   readonly host: DeviceHost;
   readonly uplink: DeviceUplink;
   put(records: readonly DeviceData[], signal: AbortSignal): Promise<void>;
+  /** Called when `problem` may have changed. */
+  changed(): void;
   /** Whether there are more devices than links: then this one gives its link back after each cycle. */
   readonly takesTurns: boolean;
 }
@@ -49,12 +53,16 @@ export class Device implements Listener {
   readonly #connects: boolean;
   readonly #presence: Presence;
   readonly #writes: PendingWrites;
+  readonly #sink: DeviceSink;
   readonly #sighted = new Changes();
   #link: PeripheralLink | undefined;
-  #state: DeviceState;
+  #current: DeviceState;
   #rssi: number | undefined;
-  #seenTs: number | undefined;
+  #seenTs: EpochMs | undefined;
   #seenMs = Number.NEGATIVE_INFINITY;
+  /** When it was there the last time. */
+  #thereTs: EpochMs | undefined;
+  #lastError: string | undefined;
   #failures = 0;
   #failedMs = 0;
   #hasShownMap = false;
@@ -68,9 +76,10 @@ export class Device implements Listener {
       context.uplink.needsConnection ||
       config.showMap ||
       config.attributeUpdates.length + config.serverSideRpc.length > 0;
-    this.#state = this.#connects ? "waiting" : "listening";
-    this.#presence = new Presence(config, context.host);
+    this.#current = this.#connects ? "waiting" : "listening";
+    this.#presence = new Presence(config, context.host, () => context.changed());
     this.#writes = new PendingWrites(config, context.host);
+    this.#sink = new DeviceSink(config.name, context);
   }
 
   /** Whether it is ever connected; else its advertisements are enough. */
@@ -80,18 +89,34 @@ export class Device implements Listener {
 
   /** The link while it can be used. */
   get link(): PeripheralLink | undefined {
-    return this.#state === "ready" ? this.#link : undefined;
+    return this.#current === "ready" ? this.#link : undefined;
   }
 
   /** Where it is, how it is heard, and what was counted. */
   get status(): Json {
     const { metrics } = this.#context.host;
     return {
-      state: this.#state,
+      state: this.#current,
       rssi: this.#rssi ?? null,
       lastSeenTs: this.#seenTs ?? null,
       ...(metrics instanceof DeviceCounters ? metrics.counts : {}),
     };
+  }
+
+  /** What is the matter; `undefined`: it is there. */
+  get problem(): string | undefined {
+    const isThere =
+      this.#connects && !this.#context.takesTurns
+        ? this.#current === "ready"
+        : this.#presence.isTold && this.#lastError === undefined;
+    return isThere
+      ? undefined
+      : problemText({
+          connects: this.#connects,
+          heardTs: this.#seenTs,
+          thereTs: this.#thereTs,
+          error: this.#lastError,
+        });
   }
 
   get sharedKeys(): readonly string[] {
@@ -109,8 +134,12 @@ export class Device implements Listener {
       this.#failures = 0;
     }
     this.#seenMs = nowMs;
+    const isFirst = this.#seenTs === undefined;
     this.#seenTs = this.#context.host.clock.now();
     this.#rssi = peripheral.rssi;
+    if (isFirst) {
+      this.#context.changed();
+    }
     this.#sighted.notify();
     if (this.#context.uplink.advertised.length > 0) {
       this.#publish(peripheral, nowMs);
@@ -129,7 +158,7 @@ export class Device implements Listener {
     }
     const schedule = new Schedule(this.config.pollPeriod, host);
     for (;;) {
-      this.#state = "waiting";
+      this.#enter("waiting");
       await this.#untilSeen(signal);
       try {
         await this.#session(schedule, signal);
@@ -154,6 +183,11 @@ export class Device implements Listener {
     }
   }
 
+  #enter(state: DeviceState): void {
+    this.#current = state;
+    this.#context.changed();
+  }
+
   async #untilSeen(signal: AbortSignal): Promise<void> {
     const { clock } = this.#context.host;
     while (clock.monotonicMs() - this.#seenMs > FRESH_MS) {
@@ -173,9 +207,10 @@ export class Device implements Listener {
       this.#seenMs = Number.NEGATIVE_INFINITY;
       return;
     }
+    this.#lastError = errorText(error);
     this.#failures += 1;
     this.#failedMs = host.clock.monotonicMs();
-    this.#state = "backoff";
+    this.#enter("backoff");
     const pauseMs = connectPauseMs(this.#failures, this.config);
     host.log[this.#failures === 1 ? "warn" : "debug"]("Cannot use the peripheral now", {
       device: this.config.name,
@@ -194,7 +229,7 @@ export class Device implements Listener {
       await schedule.next(signal);
     }
     const request = { address: this.address, timeoutMs: timeout, failedMs: this.#failedMs };
-    this.#state = "connecting";
+    this.#enter("connecting");
     let link: PeripheralLink;
     try {
       link = await adapter.connect(request, signal);
@@ -213,7 +248,10 @@ export class Device implements Listener {
         : this.#poll(link, schedule, signal));
     } finally {
       this.#link = undefined;
-      this.#state = "waiting";
+      if (this.#current === "ready") {
+        this.#thereTs = host.clock.now();
+      }
+      this.#enter("waiting");
       this.#presence.lost();
       host.metrics.count("disconnects");
       await link[Symbol.asyncDispose]();
@@ -223,12 +261,13 @@ export class Device implements Listener {
 
   async #prepare(link: PeripheralLink, signal: AbortSignal): Promise<void> {
     const { host } = this.#context;
-    this.#state = "discovering";
+    this.#enter("discovering");
     await link.discover(signal);
-    this.#state = "subscribing";
+    this.#enter("subscribing");
     await this.#subscribe(link, signal);
     this.#failures = 0;
-    this.#state = "ready";
+    this.#lastError = undefined;
+    this.#enter("ready");
     await this.#presence.here();
     await this.#writes.flush(link, signal);
     if (this.config.showMap && !this.#hasShownMap) {
@@ -254,29 +293,13 @@ export class Device implements Listener {
     }
   }
 
-  /** The characteristics of items, each once however it is named and whatever number of items it feeds. */
   #usable(
     link: PeripheralLink,
     groups: readonly ItemGroup[],
     properties: readonly string[],
   ): ReadonlyMap<Characteristic, readonly BoundItem[]> {
-    const usable = new Map<Characteristic, readonly BoundItem[]>();
-    for (const { target, items } of groups) {
-      try {
-        const found = link.find(target);
-        if (!properties.some((property) => found.properties.includes(property))) {
-          const has = found.properties.join(", ");
-          throw new RejectedError(`It cannot ${properties.join(" or ")}: it has ${has}`);
-        }
-        usable.set(found, [...(usable.get(found) ?? []), ...items]);
-      } catch (error) {
-        if (!(error instanceof RejectedError)) {
-          throw error;
-        }
-        this.#warnOf(targetText(target), errorText(error));
-      }
-    }
-    return usable;
+    const warn = (...args: readonly [string, string]): void => this.#warnOf(...args);
+    return usableItems(link, groups, { properties, warn });
   }
 
   #warnOf(characteristic: string, reason: string): void {
@@ -311,7 +334,7 @@ export class Device implements Listener {
     readable: ReadonlyMap<Characteristic, readonly BoundItem[]>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { host, uplink } = this.#context;
+    const { host } = this.#context;
     const readings: Reading[] = [];
     for (const [characteristic, items] of readable) {
       try {
@@ -326,12 +349,12 @@ export class Device implements Listener {
         host.devices.failed(this.config.name, `${characteristic.uuid}: ${errorText(error)}`);
       }
     }
-    await this.#context.put(uplink.records(readings, host.clock.now(), this.#onBad), signal);
+    await this.#context.put(this.#sink.records(readings), signal);
   }
 
   #notified(items: readonly BoundItem[], data: Uint8Array): void {
     this.#context.host.metrics.count("notifications");
-    this.#offer(items.map((item) => ({ item, data })));
+    this.#sink.offer(items.map((item) => ({ item, data })));
   }
 
   #publish(peripheral: NoblePeripheral, nowMs: number): void {
@@ -341,6 +364,7 @@ export class Device implements Listener {
       return;
     }
     if (!this.#connects) {
+      this.#thereTs = this.#context.host.clock.now();
       // Its failure is the core's to tell of.
       this.#presence.here().catch(() => undefined);
       this.#presence.lost();
@@ -354,36 +378,7 @@ export class Device implements Listener {
     if (isNews) {
       this.#published = now;
       this.#context.host.metrics.count("advertisements");
-      this.#offer(readings);
+      this.#sink.offer(readings);
     }
   }
-
-  /** For what comes by itself and cannot be held up. */
-  #offer(readings: readonly Reading[]): void {
-    const { host, uplink } = this.#context;
-    for (const record of uplink.records(readings, host.clock.now(), this.#onBad)) {
-      try {
-        if (host.uplink.tryAccept(record).status === "overflow") {
-          host.metrics.count("dropped");
-        }
-      } catch (error) {
-        if (!(error instanceof RejectedError)) {
-          throw error;
-        }
-        // The core has counted it.
-        const fields = { device: this.config.name, error: errorText(error) };
-        host.converterLog.debug("A record is refused", fields);
-      }
-    }
-  }
-
-  readonly #onBad = (item: BoundItem, error: DataError): void => {
-    const { host } = this.#context;
-    host.metrics.rejected(error.reason);
-    host.converterLog.debug("A value cannot be converted", {
-      device: this.config.name,
-      key: item.key,
-      error: errorText(error),
-    });
-  };
 }

@@ -9,6 +9,7 @@ export class Presence implements Disposable {
   readonly #config: Pick<DeviceConfig, "name" | "deviceType">;
   readonly #host: Pick<ConnectorHost, "clock" | "devices" | "log">;
   readonly #limitMs: number;
+  readonly #changed: () => void;
   readonly #alarm: Alarm;
   #goneAtMs = Number.POSITIVE_INFINITY;
   #isTold = false;
@@ -16,11 +17,18 @@ export class Presence implements Disposable {
   constructor(
     config: Pick<DeviceConfig, "name" | "deviceType" | "pollPeriod">,
     host: Pick<ConnectorHost, "clock" | "devices" | "log">,
+    changed: () => void,
   ) {
+    this.#changed = changed;
     this.#config = config;
     this.#host = host;
     this.#limitMs = Math.max(3 * config.pollPeriod, MIN_ABSENCE_MS);
     this.#alarm = new Alarm(host.clock, () => this.#look());
+  }
+
+  /** Whether it counts as there. `changed` is called when that changes. */
+  get isTold(): boolean {
+    return this.#isTold;
   }
 
   /** It works. Resolves when the platform will be told. */
@@ -28,6 +36,7 @@ export class Presence implements Disposable {
     this.#goneAtMs = Number.POSITIVE_INFINITY;
     if (!this.#isTold) {
       this.#isTold = true;
+      this.#changed();
       await this.#host.devices.connect(this.#config.name, this.#config.deviceType);
     }
   }
@@ -54,6 +63,7 @@ export class Presence implements Disposable {
     }
     this.#isTold = false;
     this.#goneAtMs = Number.POSITIVE_INFINITY;
+    this.#changed();
     log.warn("The peripheral is away", { device: this.#config.name });
     devices.disconnect(this.#config.name).catch((error: unknown) => {
       log.warn("Cannot report the peripheral as away", { device: this.#config.name, error });

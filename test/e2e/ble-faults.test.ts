@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
-import { startBleGateway, startBlePlatform } from "../support/ble-gateway.ts";
+import { showStatus, startBleGateway, startBlePlatform } from "../support/ble-gateway.ts";
 import { BlePeer, DOORS, doorAddress } from "../support/ble-peer.ts";
 import { until } from "../support/until.ts";
 
@@ -88,11 +88,17 @@ test(
       async () => (await platform.rpc("Door1", "getLabel", null)).includes("not connected"),
       WAIT_MS,
     );
+    const status = await showStatus(gateway);
+    expect(status).toContain("2 of 3 devices there");
+    expect(status).toMatch(/Door1: not connected since\s+20\d\d-\d\d-\d\d\s+\d\d:\d\d:\d\d UTC/);
+    const [doors] = JSON.parse(await showStatus(gateway, "--json")).connectors;
+    expect(doors).toMatchObject({ link: "degraded", detail: expect.stringContaining("2 of 3") });
     platform.setShared("Door1", { label: "Later" });
     await peer.say("wake Door1");
     await peer.say("back Door1");
     await recovered(platform, ["Door1"]);
     await until("the label that waited", () => peer.writes.at(-1)?.hex === "4c61746572", WAIT_MS);
+    expect(await showStatus(gateway)).toContain("running, connected");
 
     // It drops its link at any moment: connected just now, looked at, subscribed to, read.
     const seed = Math.floor(Math.random() * 1e6);

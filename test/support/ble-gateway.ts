@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ThingsBoardDouble } from "../../src/demo/thingsboard/server.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
-import { GatewayProcess, type Launch } from "./gateway-process.ts";
+import { BINARY, GatewayProcess, type Launch } from "./gateway-process.ts";
 
 /** The program with connectors of type ble, one a file, and nothing else. */
 export async function startBleGateway(
@@ -31,4 +31,14 @@ export async function startBlePlatform(): Promise<ThingsBoardDouble> {
   const platform = await ThingsBoardDouble.listen({ clock: systemClock });
   platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "GATEWAY_TOKEN" });
   return platform;
+}
+
+/** What `tbgw status` prints about it. */
+export async function showStatus(
+  gateway: GatewayProcess,
+  ...args: readonly string[]
+): Promise<string> {
+  const data = join(gateway.dir, "data");
+  const child = Bun.spawn([BINARY, "status", "--data", data, ...args], { stdout: "pipe" });
+  return await new Response(child.stdout).text();
 }
