@@ -17,6 +17,8 @@ const BTPROTO_HCI = 1;
 const CHANNELS = { raw: 0, user: 1 } as const;
 const SOL_HCI = 0;
 const HCI_FILTER = 2;
+/** `_IOW('H', 201, int)`: brings an adapter up, as `hciconfig hci0 up` does. */
+const HCIDEVUP = 0x400448c9;
 /** `_IOW('H', 202, int)`: takes an adapter down, as `hciconfig hci0 down` does. */
 const HCIDEVDOWN = 0x400448ca;
 
@@ -27,6 +29,7 @@ const ERRORS = {
   EBUSY: 16,
   EAFNOSUPPORT: 97,
   EPROTONOSUPPORT: 93,
+  EALREADY: 114,
   ERFKILL: 132,
 } as const;
 
@@ -52,7 +55,10 @@ export function openHciDevice(
   return new DescriptorChannel(fd, name);
 }
 
-/** Binds a socket to an adapter, and takes the adapter down first where that is needed and allowed. 0, or the number of the error. */
+/**
+ * Binds a socket to an adapter. For the user channel the adapter must be down, for the raw channel it must be up: that is seen to where
+ * it is allowed. 0, or the number of the error.
+ */
 export function bindHciDevice(
   calls: Pick<Libc, "bind" | "setsockopt" | "ioctlNumber">,
   fd: number,
@@ -60,7 +66,10 @@ export function bindHciDevice(
 ): number {
   const { index, channel, onTaken } = wanted;
   const failure = bind(calls, fd, { index, channel });
-  if (failure !== ERRORS.EBUSY || channel !== "user") {
+  if (channel === "raw") {
+    return failure === 0 ? bringUp(calls, fd, index) : failure;
+  }
+  if (failure !== ERRORS.EBUSY) {
     return failure;
   }
   if (calls.ioctlNumber(fd, HCIDEVDOWN, index) !== 0) {
@@ -71,6 +80,12 @@ export function bindHciDevice(
     onTaken();
   }
   return second;
+}
+
+/** An adapter that is down takes no command. Without the permission to bring it up it may be up already: the first command tells. */
+function bringUp(calls: Pick<Libc, "ioctlNumber">, fd: number, index: number): number {
+  const error = calls.ioctlNumber(fd, HCIDEVUP, index);
+  return error === ERRORS.EALREADY || error === ERRORS.EPERM ? 0 : error;
 }
 
 /** 0, or the number of the error. */
@@ -177,9 +192,12 @@ export class DescriptorChannel implements ByteChannel {
   }
 
   #fail(cause: unknown): void {
-    if (this.#isOpen) {
-      const options = cause === undefined ? {} : { cause };
-      this.#closed.resolve(new TransientError(`Bluetooth adapter ${this.#name} is gone`, options));
+    if (!this.#isOpen) {
+      return;
     }
+    const isDown = cause instanceof Error && "code" in cause && cause.code === "ENETDOWN";
+    const state = isDown ? `is down; run: hciconfig ${this.#name} up` : "is gone";
+    const options = cause === undefined ? {} : { cause };
+    this.#closed.resolve(new TransientError(`Bluetooth adapter ${this.#name} ${state}`, options));
   }
 }

@@ -91,6 +91,39 @@ test.each([
   expect(results).toEqual([]);
 });
 
+test.each([
+  ["was down", 0, 0],
+  ["was up", 114, 0],
+  ["cannot be brought up by us, and may be up", 1, 0],
+  ["is switched off", 132, 132],
+] as const)("a shared adapter that %s", (...[, up, outcome]) => {
+  const requests: unknown[] = [];
+  const filters: unknown[] = [];
+  const calls = {
+    bind: (_fd: number, address: Uint8Array) => {
+      // AF_BLUETOOTH, hci3, raw channel: `struct sockaddr_hci`.
+      expect([...address]).toEqual([31, 0, 3, 0, 0, 0]);
+      return 0;
+    },
+    setsockopt: (...args: readonly unknown[]) => {
+      filters.push(args);
+      return 0;
+    },
+    ioctlNumber: (...args: readonly unknown[]) => {
+      requests.push(args);
+      return up;
+    },
+  };
+  const onTaken = (): void => {
+    throw new Error("it is not taken");
+  };
+  expect(bindHciDevice(calls, 7, { index: 3, channel: "raw", onTaken })).toBe(outcome);
+  expect(requests).toEqual([[7, 0x400448c9, 3]]);
+  // `struct hci_ufilter`: all types, all events, any opcode.
+  const all = Uint8Array.from({ length: 16 }, (_, index) => (index < 12 ? 0xff : 0));
+  expect(filters).toEqual([[7, { level: 0, name: 2 }, all]]);
+});
+
 test("a shared adapter is never taken down", () => {
   const calls = {
     bind: () => 16,
