@@ -3,17 +3,17 @@
  * platform says arrives at least once: an event that has been applied before changes nothing.
  */
 export class DeviceNames {
-  readonly #isFollowed: boolean;
+  /** Names that are not followed are kept but not used. */
+  isFollowed: boolean;
   /** Platform name by local name, and the other way round. */
   readonly #platform = new Map<string, string>();
   readonly #local = new Map<string, string>();
 
-  /** Names that are not followed are kept but not used. */
   constructor(
     isFollowed: boolean,
     stored: readonly { readonly deviceName: string; readonly renaming: string | undefined }[] = [],
   ) {
-    this.#isFollowed = isFollowed;
+    this.isFollowed = isFollowed;
     for (const { deviceName, renaming } of stored) {
       if (renaming !== undefined && !this.#local.has(renaming)) {
         this.#set(deviceName, renaming);
@@ -23,12 +23,12 @@ export class DeviceNames {
 
   /** The platform's name of a device; the same when it has no other. */
   platformName(deviceName: string): string {
-    return this.#isFollowed ? (this.#platform.get(deviceName) ?? deviceName) : deviceName;
+    return this.isFollowed ? (this.#platform.get(deviceName) ?? deviceName) : deviceName;
   }
 
   /** The local name of a device; the same when no device has this name on the platform. */
   localName(platformName: string): string {
-    return this.#isFollowed ? (this.#local.get(platformName) ?? platformName) : platformName;
+    return this.isFollowed ? (this.#local.get(platformName) ?? platformName) : platformName;
   }
 
   /** What is kept of a device: its name on the platform, when that is another one. */
@@ -38,12 +38,12 @@ export class DeviceNames {
 
   /** The local name of the device that has this name on the platform; `undefined` when that cannot be one of ours. */
   holder(platformName: string): string | undefined {
-    const renamed = this.#isFollowed ? this.#local.get(platformName) : undefined;
+    const renamed = this.isFollowed ? this.#local.get(platformName) : undefined;
     if (renamed !== undefined) {
       return renamed;
     }
     // A device with another name on the platform is not the one that has its local name there.
-    return this.#isFollowed && this.#platform.has(platformName) ? undefined : platformName;
+    return this.isFollowed && this.#platform.has(platformName) ? undefined : platformName;
   }
 
   /**
@@ -51,7 +51,7 @@ export class DeviceNames {
    * the event was applied before, or the name belongs to another device already. `isKnown` tells whether there is a device of a local name.
    */
   rename(from: string, to: string, isKnown: (deviceName: string) => boolean): string | undefined {
-    if (!this.#isFollowed || from === to || from === "" || to === "") {
+    if (!this.isFollowed || from === to || from === "" || to === "") {
       return undefined;
     }
     const deviceName = this.holder(from);

@@ -127,8 +127,9 @@ export class DeviceService implements AsyncDisposable {
     }
   }
 
-  /** Takes other settings for the filter and for silent devices; the rest of them is for a start. */
-  change({ filter, inactivity }: DeviceSettings): void {
+  /** Takes other settings for names, the filter and silent devices; the rest of them is for a start. */
+  change({ filter, followRenames, inactivity }: DeviceSettings): void {
+    this.devices.followRenames(followRenames);
     this.devices.setFilter(filter);
     this.#watch?.[Symbol.dispose]();
     this.#watch = undefined;

@@ -197,6 +197,21 @@ export class Devices {
     }
   }
 
+  /** Uses the names of the platform from here on, or the local ones. */
+  followRenames(isFollowed: boolean): void {
+    if (this.#names.isFollowed === isFollowed) {
+      return;
+    }
+    this.#names.isFollowed = isFollowed;
+    for (const device of this.#devices.values()) {
+      const platformName = this.#names.platformName(device.deviceName);
+      if (device.platformName !== platformName) {
+        device.platformName = platformName;
+        this.#tell(device);
+      }
+    }
+  }
+
   /**
    * The platform has given a device another name. Only the platform's names are looked at: an event about a name that no device
    * has there is either a repeated one or about a device that is not known yet. False: nothing had to be changed.
@@ -206,14 +221,12 @@ export class Devices {
     if (deviceName === undefined) {
       return false;
     }
-    const { followRenames, log } = this.#options;
+    const { log } = this.#options;
     // Kept without a connector until its data comes, so that the name is there then.
     const device = this.#devices.get(deviceName) ?? this.#add(deviceName, undefined);
     device.platformName = this.#names.platformName(deviceName);
     this.#tell(device);
-    if (followRenames) {
-      log.info("A device has another name on the platform", { device: deviceName, name: to });
-    }
+    log.info("A device has another name on the platform", { device: deviceName, name: to });
     return true;
   }
 

@@ -29,7 +29,7 @@ export interface DownlinkServicesDeps {
   readonly counters: ConnectorCounters;
   /** The connectors of the configuration at this moment. */
   readonly configured: () => readonly ConfiguredConnector[];
-  readonly allowReboot: boolean;
+  readonly allowsReboot: BuiltinDeps["allowsReboot"];
   readonly syncsAttributes: boolean;
   readonly restart: (() => void) | undefined;
 }

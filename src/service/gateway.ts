@@ -259,7 +259,8 @@ export class Gateway implements AsyncDisposable {
             this.#deviceService,
             this.#statistics,
           ];
-          const parts = { log: this.#log, pipeline, devices, statistics, shell };
+          const views = this.#views;
+          const parts = { log: this.#log, pipeline, devices, statistics, shell, views };
           changeSettings(this.#setup, setup, parts);
           this.#setup = { ...setup, files };
         },
@@ -287,7 +288,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   #openDownlinks(parts: GatewayParts): DownlinkServices {
-    const { allowReboot = false, dataDir, syncsAttributes = true } = this.#setup;
+    const { dataDir, syncsAttributes = true } = this.#setup;
     const { clock, onRestart } = this.#options;
     return new DownlinkServices({
       ...parts,
@@ -300,7 +301,7 @@ export class Gateway implements AsyncDisposable {
       directory: this.#directory,
       counters: this.#counters,
       configured: () => this.#connectors.setups,
-      allowReboot,
+      allowsReboot: () => this.#setup.allowReboot === true,
       syncsAttributes,
       restart: onRestart,
     });

@@ -22,26 +22,16 @@ export interface LocalViewsOptions {
 /** What a person or program on this machine can look at: the local socket for `tbgw status`, and the web server. */
 export class LocalViews implements AsyncDisposable {
   readonly #options: LocalViewsOptions;
-  readonly #web: WebServer | undefined;
+  #web: WebServer | undefined;
+  #changes: Promise<void> = Promise.resolve();
   #socket: StatusSocket | undefined;
   #reader: StatusReader | undefined;
   #stage: "starting" | "running" | "stopping" = "starting";
 
   constructor(options: LocalViewsOptions) {
     this.#options = options;
-    const { clock, log, web } = options;
-    if (web !== undefined) {
-      const sources = {
-        now: () => clock.now(),
-        stage: () => this.#stage,
-        status: async (waitMs: number) => await this.#required().read(waitMs),
-        connectors: () => this.#required().connectors(),
-        devices: (limit: number) => this.#required().devices(limit),
-      };
-      this.#web = new WebServer({ ...web, clock, log, sources });
-      // While the store is being opened, which takes long after a crash with a large backlog, it says so.
-      this.#web.start();
-    }
+    // While the store is being opened, which takes long after a crash with a large backlog, it says so.
+    this.#startWeb(options.web);
   }
 
   /** The port of the web server; `undefined` while it does not listen. */
@@ -58,10 +48,39 @@ export class LocalViews implements AsyncDisposable {
     this.#socket = await StatusSocket.open({ clock, dataDir, log, answer });
   }
 
+  /** Listens elsewhere from here on, or not at all. Resolves when it was tried; one change after the other. */
+  async setWeb(web: WebSettings | undefined): Promise<void> {
+    this.#changes = this.#changes.then(async () => {
+      await this.#web?.[Symbol.asyncDispose]();
+      this.#web = undefined;
+      if (this.#stage !== "stopping") {
+        this.#startWeb(web);
+      }
+    });
+    await this.#changes;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stage = "stopping";
+    await this.#changes;
     await this.#socket?.[Symbol.asyncDispose]();
     await this.#web?.[Symbol.asyncDispose]();
+  }
+
+  #startWeb(web: WebSettings | undefined): void {
+    const { clock, log } = this.#options;
+    if (web === undefined) {
+      return;
+    }
+    const sources = {
+      now: () => clock.now(),
+      stage: () => this.#stage,
+      status: async (waitMs: number) => await this.#required().read(waitMs),
+      connectors: () => this.#required().connectors(),
+      devices: (limit: number) => this.#required().devices(limit),
+    };
+    this.#web = new WebServer({ ...web, clock, log, sources });
+    this.#web.start();
   }
 
   #required(): StatusReader {

@@ -51,8 +51,8 @@ export class RemoteShell implements AsyncDisposable {
   readonly methods: GatewayMethods;
   readonly #options: RemoteShellOptions;
   readonly #rareLog: Logger;
-  /** `thingsboard.remoteShell`; may change while the gateway runs. */
-  enabled: boolean;
+  /** May change while the gateway runs. */
+  switches: ShellSwitches | undefined;
   #cwd: string;
   #previousCwd: string;
   #process: ShellProcess | undefined;
@@ -65,7 +65,7 @@ export class RemoteShell implements AsyncDisposable {
   constructor(options: RemoteShellOptions) {
     this.#options = options;
     this.#rareLog = rateLimited(options.log, options.clock);
-    this.enabled = options.switches?.enabled ?? false;
+    this.switches = options.switches;
     this.#cwd = options.cwd;
     this.#previousCwd = options.cwd;
     const guarded =
@@ -91,7 +91,7 @@ export class RemoteShell implements AsyncDisposable {
   }
 
   get #isOpen(): boolean {
-    return this.enabled && this.#options.switches?.allowed === true;
+    return this.switches?.enabled === true && this.switches.allowed;
   }
 
   async #inTurn<T>(run: () => Promise<T>): Promise<T> {

@@ -28,8 +28,8 @@ export interface BuiltinDeps {
     remove(name: string): unknown;
   };
   readonly countersOf: (connectorId: string) => Counters;
-  /** `tbgw.allowReboot` */
-  readonly allowReboot: boolean;
+  /** `tbgw.allowReboot` at this moment. */
+  readonly allowsReboot: () => boolean;
   /** Stops the gateway and starts the same program again; `undefined` when it is not alone in its process. */
   readonly restart: (() => void) | undefined;
   /** Looks how this machine is rebooted; what it returns does it. @throws Error when this process cannot. */
@@ -104,8 +104,8 @@ function restart({ log, restart: again }: BuiltinDeps, later: (act: () => void) 
 }
 
 function reboot(deps: BuiltinDeps, later: (act: () => void) => void): Json {
-  const { allowReboot, findReboot, log } = deps;
-  if (!allowReboot) {
+  const { allowsReboot, findReboot, log } = deps;
+  if (!allowsReboot()) {
     log.warn("The platform asks for a reboot, which tbgw.allowReboot does not allow");
     throw new RpcError("reboot is not allowed on this gateway (tbgw.allowReboot)", 403);
   }

@@ -3,6 +3,7 @@ import type { Logger } from "#sdk/logger";
 import type { Pipeline } from "../pipeline/uplink.ts";
 import type { DeviceService } from "./device-service.ts";
 import type { GatewaySetup } from "./gateway-setup.ts";
+import type { LocalViews } from "./local-views.ts";
 import type { RemoteShell } from "./remote-shell.ts";
 import type { Statistics } from "./statistics.ts";
 
@@ -13,10 +14,11 @@ export interface ChangeableParts {
   readonly devices: DeviceService;
   readonly shell: RemoteShell;
   readonly statistics: Statistics;
+  readonly views: LocalViews;
 }
 
-/** What is taken at the next start alone: the gates of this machine among it, which nothing opens while the gateway runs. */
-const AT_START = ["allowReboot", "web", "syncsAttributes", "leftBehind", "logLevel"] as const;
+/** What is taken at the next start alone. */
+const AT_START = ["syncsAttributes", "leftBehind", "logLevel"] as const;
 
 /** Hands changed settings to whom they concern. Connection, store and connectors are not among them. Never throws. */
 export function changeSettings(
@@ -24,7 +26,7 @@ export function changeSettings(
   after: GatewaySetup,
   parts: ChangeableParts,
 ): void {
-  const { log, pipeline, devices, shell, statistics } = parts;
+  const { log, pipeline, devices, shell, statistics, views } = parts;
   const failed = (error: unknown): void => log.error("Changed settings cannot be taken", { error });
   const changed = <K extends keyof GatewaySetup>(key: K): GatewaySetup[K] | undefined =>
     isDeepStrictEqual(before[key], after[key]) ? undefined : after[key];
@@ -41,18 +43,16 @@ export function changeSettings(
     devices.change(known);
   }
   pipeline.latencyDebug = after.latencyDebug === true;
-  shell.enabled = after.shell?.enabled === true;
+  // Its gate is in the machine's own file alone, as that of a reboot.
+  shell.switches = after.shell;
+  if (!isDeepStrictEqual(before.web, after.web)) {
+    views.setWeb(after.web).catch(failed);
+  }
   sayWhatIsLater(before, after, log);
 }
 
 function sayWhatIsLater(before: GatewaySetup, after: GatewaySetup, log: Logger): void {
-  const later: string[] = AT_START.filter((key) => !isDeepStrictEqual(before[key], after[key]));
-  if (before.shell?.allowed !== after.shell?.allowed) {
-    later.push("allowRemoteShell");
-  }
-  if (before.devices?.followRenames !== after.devices?.followRenames) {
-    later.push("handleDeviceRenaming");
-  }
+  const later = AT_START.filter((key) => !isDeepStrictEqual(before[key], after[key]));
   if (later.length > 0) {
     log.info("Some changed settings are taken at the next start", { settings: later.join(", ") });
   }

@@ -4,6 +4,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Revisions } from "../../src/config/revisions.ts";
 import { systemClock } from "../../src/sdk/clock.ts";
+import { freePort } from "../support/ports.ts";
 import {
   clientOf,
   connectorObject,
@@ -149,6 +150,33 @@ describe("files that are edited", () => {
       Bun.deepEquals(rig.client("active_connectors"), ["Line 2"]),
     );
     expect(rig.client("Line 2")).toMatchObject({ configurationJson: { device: "Second" } });
+  });
+
+  test("open and shut the gates of this machine, move its web server, and decide over names at once", async () => {
+    await using rig = await RemoteRig.open();
+    await rig.flows();
+    const port = await freePort();
+    const write = (thingsboard: object, tbgw: object): void =>
+      rig.config.write("tb_gateway.json", { ...edited(rig, thingsboard), tbgw });
+    const shell = async (): Promise<string> => await rig.server.rpc("GW", "getTermInfo", null);
+    const page = async (): Promise<number> =>
+      await fetch(`http://127.0.0.1:${port}/healthz`).then(
+        ({ status }) => status,
+        () => 0,
+      );
+    expect(await shell()).toContain("not allowed");
+    rig.server.renameDevice("Counter", "Renamed");
+    await rig.flows("Renamed");
+    const open = { allowRemoteShell: true, web: { enabled: true, host: "127.0.0.1", port } };
+    write({ remoteShell: true, handleDeviceRenaming: false }, open);
+    await until("the shell is open", async () => (await shell()).includes('"platform"'));
+    await until("the page is there", async () => (await page()) === 200);
+    await rig.flows("Counter");
+    write({ remoteShell: true, handleDeviceRenaming: true }, { web: { enabled: false } });
+    await until("the shell is shut", async () => (await shell()).includes("not allowed"));
+    await until("the page is gone", async () => (await page()) === 0);
+    await rig.flows("Renamed");
+    expect(rig.messages("info").join()).not.toContain("next start");
   });
 
   test("in the way editors do it: another file in its place", async () => {

@@ -173,7 +173,7 @@ describe("RemoteShell", () => {
         expect(await call("sendCommand", { command: "exit" })).toEqual({ ok: true });
         expect(await call("getCommandStatus")).toMatchObject({ data: [], done: true });
       } else if (how === "gate") {
-        shell.enabled = false;
+        shell.switches = { allowed: true, enabled: false };
         await call("getCommandStatus");
       }
       await shell[Symbol.asyncDispose]();
