@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { openSerialPort } from "#platform/serial-port";
+import { abortable } from "#sdk/abortable";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
 import { EchoFilter } from "./echo.ts";
@@ -69,17 +70,6 @@ function admit(socket: Socket, masters: Masters): void {
   socket.on("close", () => masters.delete(socket));
 }
 
-/** Rejects when `signal` aborts. */
-async function aborted(signal: AbortSignal): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) {
-    onAbort();
-  }
-  return await promise;
-}
-
 async function listenTcp(
   line: NetLine,
   { config, clock, answer, ready }: TcpContext,
@@ -112,7 +102,7 @@ async function listenTcp(
   server.on("error", (error: Error) => failed.reject(cannotListen(line, error)));
   server.listen(line.port, line.host, ready);
   try {
-    await Promise.race([failed.promise, aborted(signal)]);
+    await abortable(failed.promise, signal);
   } finally {
     for (const socket of masters.keys()) {
       socket.destroy();
@@ -174,7 +164,7 @@ async function listenUdp(
   });
   socket.bind(line.port, line.host, ready);
   try {
-    await Promise.race([failed.promise, aborted(signal)]);
+    await abortable(failed.promise, signal);
   } finally {
     socket.close();
   }
@@ -203,7 +193,7 @@ async function listenSerial(
   };
   ready();
   try {
-    throw await Promise.race([port.closed, aborted(signal)]);
+    throw await abortable(port.closed, signal);
   } finally {
     await port[Symbol.asyncDispose]();
   }
