@@ -1,3 +1,5 @@
+import { abortable } from "#sdk/abortable";
+
 /** Wakes those who wait for something to change; they look for themselves at what it is. */
 export class Changes {
   #next = Promise.withResolvers<void>();
@@ -10,15 +12,7 @@ export class Changes {
 
   /** Resolves at the next change. Rejects with `signal.reason`. */
   async next(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = (): void => aborted.reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      await Promise.race([this.#next.promise, aborted.promise]);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+    await abortable(this.#next.promise, signal);
   }
 
   /** Resolves when `condition` holds, looking again after each change. Rejects with `signal.reason`. */

@@ -1,3 +1,4 @@
+import { abortable } from "#sdk/abortable";
 import type { ConnectorHost } from "#sdk/connector";
 import { DataError } from "#sdk/errors";
 import type { AttributeUpdate, DeviceData, Json, RpcRequest } from "#sdk/model";
@@ -216,15 +217,7 @@ export class OwnServer {
 
   async #reportWrites(signal: AbortSignal): Promise<never> {
     for (;;) {
-      const aborted = Promise.withResolvers<never>();
-      const onAbort = (): void => aborted.reject(signal.reason);
-      signal.addEventListener("abort", onAbort, { once: true });
-      try {
-        await Promise.race([this.#wake.promise, aborted.promise]);
-      } finally {
-        signal.removeEventListener("abort", onAbort);
-      }
-      signal.throwIfAborted();
+      await abortable(this.#wake.promise, signal);
       this.#wake = Promise.withResolvers<void>();
       const writes = this.#written.splice(0);
       const touched = this.#places.targets.filter((target) =>

@@ -1,3 +1,4 @@
+import { abortable } from "#sdk/abortable";
 import type { Clock } from "#sdk/clock";
 import type { Metrics } from "#sdk/connector";
 import { DataError, errorText, RejectedError, RpcError, TransientError } from "#sdk/errors";
@@ -76,18 +77,6 @@ export class RpcCalls {
     // A device may answer before the broker has acknowledged the request.
     const payload = await Promise.race([response, sent.then(() => response)]);
     return decodeReply(payload);
-  }
-}
-
-async function abortable(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    signal.throwIfAborted();
-    await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
 

@@ -1,3 +1,4 @@
+import { abortable } from "#sdk/abortable";
 import { backoffMs } from "#sdk/backoff";
 import type { ConnectorHost } from "#sdk/connector";
 import { errorText, RejectedError, TransientError } from "#sdk/errors";
@@ -131,7 +132,7 @@ export class Subscriber {
       this.#grant(client, topic, held);
     }
     try {
-      await raced(held.granted, signal);
+      await abortable(held.granted, signal);
     } catch (error) {
       this.#release(topic, held);
       throw error;
@@ -141,7 +142,7 @@ export class Subscriber {
 
   async #untilReady(signal: AbortSignal): Promise<void> {
     if (this.#client !== undefined) {
-      await raced(this.#ready.promise, signal);
+      await abortable(this.#ready.promise, signal);
     }
   }
 
@@ -286,18 +287,5 @@ export class Subscriber {
         error: errorText(error),
       });
     }
-  }
-}
-
-/** Waits for a promise, or rejects with `signal.reason`. */
-async function raced(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }

@@ -1,4 +1,5 @@
 import type { DataValue } from "node-opcua-client";
+import { abortable } from "#sdk/abortable";
 import type { ConnectorHost } from "#sdk/connector";
 import { TransientError } from "#sdk/errors";
 import { Schedule } from "#sdk/schedule";
@@ -40,15 +41,7 @@ export class Poller {
   /** Runs until `signal` aborts. @throws SessionLost, NoAnswer, what the store threw */
   async run(signal: AbortSignal): Promise<void> {
     const { periodMs, host } = this.#options;
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = (): void => aborted.reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    aborted.promise.catch(() => undefined);
-    try {
-      await Promise.race([this.#wake.promise, aborted.promise]);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+    await abortable(this.#wake.promise, signal);
     const schedule = new Schedule(periodMs, host);
     for (;;) {
       await schedule.next(signal);

@@ -1,3 +1,4 @@
+import { abortable } from "./abortable.ts";
 import type { Clock } from "./clock.ts";
 import type { Metrics, Uplink } from "./connector.ts";
 import { errorText, RejectedError } from "./errors.ts";
@@ -57,14 +58,7 @@ export class Outbox implements AsyncDisposable {
       return;
     }
     metrics.count("readsDelayed");
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = (): void => aborted.reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      await Promise.race([this.#drained(isBehind), aborted.promise]);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+    await abortable(this.#drained(isBehind), signal);
     this.#throwFailure();
   }
 
