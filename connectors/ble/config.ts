@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { entries, field, optional } from "#sdk/config";
-import { reportStrategy } from "#sdk/report-strategy";
+import { connectorFields } from "#sdk/connector-fields";
 import { adapter } from "./adapter-place.ts";
 import { device } from "./device-config.ts";
 
@@ -13,12 +13,7 @@ const scanner = v.looseObject({
 
 /** The connector file of a BLE connector. */
 export const bleConfig = v.looseObject({
-  name: optional(v.string(), { doc: "Given by the entry in `tb_gateway.json`." }),
-  id: optional(v.string(), { doc: "Identifies the connector. Default: made from type and name." }),
-  logLevel: field(v.string(), "INFO", { doc: "Least important lines to log." }),
-  enableRemoteLogging: field(v.boolean(), false, { doc: "Send the log to the platform." }),
-  configVersion: optional(v.unknown(), { doc: "Written by the platform.", ignored: true }),
-  reportStrategy: optional(reportStrategy, { doc: "When values of this connector go up." }),
+  ...connectorFields,
   adapter: field(adapter, "hci0", {
     doc: "The Bluetooth adapter: `hci0`, `tcp:host:port` or `serial:/dev/ttyS1@115200` (H4 in both).",
     wizard: "Bluetooth adapter?",

@@ -1,18 +1,13 @@
 import * as v from "valibot";
 import { entries, field, formatPath, optional, required } from "#sdk/config";
-import { reportStrategy } from "#sdk/report-strategy";
+import { connectorFields } from "#sdk/connector-fields";
 import { brokerConfig, wholeNumber } from "./broker-config.ts";
 import { type Mapping, mapping } from "./mapping-config.ts";
 import { type Requests, requestFields, requestsMapping } from "./requests-config.ts";
 
 /** The connector file of an MQTT connector. */
 export const mqttConfig = v.looseObject({
-  name: optional(v.string(), { doc: "Given by the entry in `tb_gateway.json`." }),
-  id: optional(v.string(), { doc: "Identifies the connector. Default: made from type and name." }),
-  logLevel: field(v.string(), "INFO", { doc: "Least important lines to log." }),
-  enableRemoteLogging: field(v.boolean(), false, { doc: "Send the log to the platform." }),
-  configVersion: optional(v.unknown(), { doc: "Written by the platform.", ignored: true }),
-  reportStrategy: optional(reportStrategy, { doc: "When values of this connector go up." }),
+  ...connectorFields,
   sendDataOnlyOnChange: optional(v.unknown(), {
     doc: 'Older switch: `true` stands for `reportStrategy: {"type": "ON_CHANGE"}`.',
   }),

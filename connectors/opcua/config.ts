@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { entries, field, optional, required } from "#sdk/config";
+import { connectorFields } from "#sdk/connector-fields";
 import { reportStrategy } from "#sdk/report-strategy";
 import { nodeProblem, templateProblem } from "./problems.ts";
 import { serverConfig } from "./server-config.ts";
@@ -133,12 +134,7 @@ const mapping = v.looseObject({
 
 /** The connector file of an OPC UA connector: one server. */
 export const opcuaConfig = v.looseObject({
-  name: optional(v.string(), { doc: "Given by the entry in `tb_gateway.json`." }),
-  id: optional(v.string(), { doc: "Identifies the connector. Default: made from type and name." }),
-  logLevel: field(v.string(), "INFO", { doc: "Least important lines to log." }),
-  enableRemoteLogging: field(v.boolean(), false, { doc: "Send the log to the platform." }),
-  configVersion: optional(v.unknown(), { doc: "Written by the platform.", ignored: true }),
-  reportStrategy: optional(reportStrategy, { doc: "When values of this connector go up." }),
+  ...connectorFields,
   server: required(serverConfig, { doc: "The OPC UA server." }),
   mapping: field(entries(mapping), [], { doc: "Which nodes become which devices and values." }),
 });
