@@ -1,4 +1,5 @@
 import type { ModbusRead, UplinkConverter } from "#sdk/converter";
+import { setMember } from "#sdk/members";
 import type { DeviceData, EpochMs, Json, ReportStrategy } from "#sdk/model";
 import { coilAt } from "./bits.ts";
 import type { ReadTarget } from "./items.ts";
@@ -168,18 +169,4 @@ function recordOf(device: PolledDevice, draft: Draft): DeviceData {
     ...(strategy === undefined ? undefined : { strategy }),
     ...(keyStrategies === undefined ? undefined : { keyStrategies }),
   };
-}
-
-/** An assignment to `__proto__` would set the prototype instead of a member. */
-function setMember(object: Record<string, Json>, key: string, value: Json): void {
-  if (key === "__proto__") {
-    Object.defineProperty(object, key, {
-      value,
-      configurable: true,
-      enumerable: true,
-      writable: true,
-    });
-  } else {
-    object[key] = value;
-  }
 }

@@ -1,3 +1,4 @@
+import { setMember } from "#sdk/members";
 import type { DeviceData, EpochMs, Json, ReportStrategy } from "#sdk/model";
 
 /** The device a record is about. */
@@ -122,18 +123,4 @@ export function mergeRecords(drafts: readonly RecordDraft[]): readonly RecordDra
 
 function toEntry({ ts, values }: Moment): { ts?: EpochMs; values: Record<string, Json> } {
   return ts === undefined ? { values } : { ts, values };
-}
-
-/** An assignment to `__proto__` would set the prototype instead of a member. */
-function setMember<T>(object: Record<string, T>, key: string, value: T): void {
-  if (key === "__proto__") {
-    Object.defineProperty(object, key, {
-      value,
-      configurable: true,
-      enumerable: true,
-      writable: true,
-    });
-  } else {
-    object[key] = value;
-  }
 }

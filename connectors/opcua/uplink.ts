@@ -1,4 +1,5 @@
 import type { OpcUaRead } from "#sdk/converter";
+import { setMember } from "#sdk/members";
 import { type DeviceData, type EpochMs, epochMs, type Json, type TelemetryEntry } from "#sdk/model";
 import { BUILTIN, convertValue, type TypedValue, type ValueFormat } from "./codec.ts";
 import type { Device, Item, Target } from "./device.ts";
@@ -285,18 +286,4 @@ export function spaceBack(
     next -= Math.max(1, Math.floor(gap));
   }
   return stamps;
-}
-
-/** An assignment to `__proto__` would set the prototype instead of a member. */
-function setMember(object: Record<string, Json>, key: string, value: Json): void {
-  if (key === "__proto__") {
-    Object.defineProperty(object, key, {
-      value,
-      configurable: true,
-      enumerable: true,
-      writable: true,
-    });
-  } else {
-    object[key] = value;
-  }
 }

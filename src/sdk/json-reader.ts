@@ -1,4 +1,5 @@
 import { DataError } from "./errors.ts";
+import { setMember } from "./members.ts";
 import { Float, type Json } from "./model.ts";
 
 /** Deeper input is refused, so that hostile input cannot exhaust the stack of a later step. */
@@ -147,17 +148,7 @@ class Reader {
       }
       this.#index += 1;
       const value = this.#readValue(depth);
-      if (name === "__proto__") {
-        // An assignment would set the prototype instead of a member.
-        Object.defineProperty(object, name, {
-          value,
-          configurable: true,
-          enumerable: true,
-          writable: true,
-        });
-      } else {
-        object[name] = value;
-      }
+      setMember(object, name, value);
       if (this.#endsWith(CLOSE_BRACE)) {
         return object;
       }
