@@ -109,7 +109,7 @@ function isList(value: Json): value is readonly Json[] {
 }
 
 const ON_WORDS: ReadonlySet<string> = new Set(["1", "true", "on"]);
-const OFF_WORDS: ReadonlySet<string> = new Set(["0", "false", "off", ""]);
+const OFF_WORDS: ReadonlySet<string> = new Set(["0", "false", "off"]);
 
 /** Whether a value switches a coil on: a number other than 0, true, or the text `1`, `true`, `on`. @throws DataError */
 export function isOn(value: Json): boolean {
@@ -125,7 +125,7 @@ export function isOn(value: Json): boolean {
       return false;
     }
     const number = Number(word);
-    if (Number.isFinite(number)) {
+    if (word !== "" && Number.isFinite(number)) {
       return number !== 0;
     }
   } else if (value instanceof Float) {

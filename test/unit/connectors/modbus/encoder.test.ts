@@ -126,7 +126,10 @@ describe("function codes", () => {
     for (const value of [0, false, "0", "false", "off"] as const) {
       expect(write(value, "bits", { functionCode: 5 })).toBe("off");
     }
-    expect(() => write("maybe", "bits", { functionCode: 5 })).toThrow(DataError);
+    for (const value of ["maybe", "", "  ", null]) {
+      expect(() => write(value, "bits", { functionCode: 5 })).toThrow(DataError);
+      expect(() => write(value, "bits", { functionCode: 15, objectsCount: 2 })).toThrow(DataError);
+    }
   });
 
   test("6 writes one register; more become function code 16", () => {
