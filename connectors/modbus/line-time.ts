@@ -1,3 +1,4 @@
+import { indexInFile } from "#sdk/config-places";
 import type { Decoder } from "./decoder.ts";
 import { compileItems, type ReadTarget } from "./items.ts";
 import { type Line, lineKey, lineOf, timingOf, wireSize } from "./line.ts";
@@ -43,7 +44,8 @@ export function planSlaves(slaves: readonly SlaveConfig[]): readonly PlannedGrou
       const group = groups.get(name.join(" ")) ?? { slave, periodMs, targets: [] };
       const context = { device: index, unitId, orders: { byteOrder, wordOrder }, decoders };
       for (const [place, item] of items.entries()) {
-        const path = ["master", "slaves", index, key, place];
+        const at = indexInFile(slaves, index);
+        const path = ["master", "slaves", at, key, indexInFile(items, place)];
         const targets = compileItems([item], section, context);
         group.targets.push(...targets.map((target) => ({ ...target, path, slave })));
         groups.set(name.join(" "), group);

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { entries, field, formatPath, optional, required } from "#sdk/config";
+import { indexInFile } from "#sdk/config-places";
 import { connectorFields } from "#sdk/connector-fields";
 import { brokerConfig, wholeNumber } from "./broker-config.ts";
 import { type Mapping, mapping } from "./mapping-config.ts";
@@ -54,9 +55,12 @@ export function requestsOf<Key extends RequestKey>(
   const atRoot: Requests[Key] = config[key];
   const nested: Requests[Key] = config.requestsMapping[key];
   return [
-    ...atRoot.map((entry, index) => ({ path: formatPath([key, index]), entry })),
+    ...atRoot.map((entry, index) => ({
+      path: formatPath([key, indexInFile(atRoot, index)]),
+      entry,
+    })),
     ...nested.map((entry, index) => ({
-      path: formatPath(["requestsMapping", key, index]),
+      path: formatPath(["requestsMapping", key, indexInFile(nested, index)]),
       entry,
     })),
   ];

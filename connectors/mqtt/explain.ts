@@ -1,4 +1,5 @@
 import { formatPath } from "#sdk/config";
+import { indexInFile } from "#sdk/config-places";
 import type { Explanation } from "#sdk/connector";
 import { encodeJson } from "#sdk/encode";
 import { DataError } from "#sdk/errors";
@@ -15,7 +16,9 @@ const EXAMPLE_TS = epochMs(1_700_000_000_000);
 /** For each mapping: what it subscribes to, a message made up from its expressions, and what that message becomes. */
 export function explainMappings(config: MqttConfig): readonly Explanation[] {
   const { key, list } = mappingsOf(config);
-  return list.map((mapping, index) => explain(mapping, formatPath([key, index])));
+  return list.map((mapping, index) =>
+    explain(mapping, formatPath([key, indexInFile(list, index)])),
+  );
 }
 
 function explain(mapping: Mapping, path: string): Explanation {

@@ -1,4 +1,5 @@
 import { formatPath } from "#sdk/config";
+import { indexInFile } from "#sdk/config-places";
 import type { ConnectorHost } from "#sdk/connector";
 import type { MqttMessage, UplinkConverter } from "#sdk/converter";
 import { errorText } from "#sdk/errors";
@@ -20,7 +21,7 @@ export async function createMappings(
   const shared: SharedConverters = new Map();
   const mappings: Served[] = [];
   for (const [index, mapping] of list.entries()) {
-    const path = formatPath([key, index]);
+    const path = formatPath([key, indexInFile(list, index)]);
     try {
       const route = await createRoute(mapping, { path, host, shared });
       mappings.push({ route, wanted: { filter: route.filter, qos: mapping.subscriptionQos } });

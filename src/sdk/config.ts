@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { describeValue, issueMessage } from "./config-message.ts";
+import { type Path, rememberPlaces, type ShortenedList } from "./config-places.ts";
 import type { Json } from "./model.ts";
 import { nearest } from "./nearest.ts";
 
@@ -84,7 +85,8 @@ export function parseConfig<const S extends v.GenericSchema>(
   input: unknown,
 ): Parsed<v.InferOutput<S>> {
   const issues: ParseIssue[] = [];
-  const repaired = repair(schema, input, [], issues);
+  const found: Found = { issues, shortened: [] };
+  const repaired = repair(schema, input, [], found);
   if (repaired === INVALID) {
     return { value: undefined, issues };
   }
@@ -93,6 +95,7 @@ export function parseConfig<const S extends v.GenericSchema>(
     reportAll(result.issues, { path: [], schema }, issues);
     return { value: undefined, issues };
   }
+  rememberPlaces(result.output, found.shortened);
   return { value: result.output, issues };
 }
 
@@ -112,29 +115,34 @@ export function formatPath(path: readonly (string | number)[]): string {
 }
 
 const INVALID: unique symbol = Symbol("invalid");
-type Path = readonly (string | number)[];
+
+/** What comes to light on the way. */
+interface Found {
+  readonly issues: ParseIssue[];
+  readonly shortened: ShortenedList[];
+}
 
 /** The input without what cannot be used, or INVALID when nothing of it can. */
-function repair(schema: Schema, input: unknown, path: Path, issues: ParseIssue[]): unknown {
+function repair(schema: Schema, input: unknown, path: Path, found: Found): unknown {
   const inner = unwrapSchema(schema, input);
   const item = entriesItem(schema) ?? entriesItem(inner);
   if (item !== undefined) {
-    return repairList(item, input, path, issues);
+    return repairList(item, input, path, found);
   }
   const shape = objectShape(inner);
   if (shape !== undefined && isRecord(input)) {
-    return repairObject({ schema: inner, shape }, input, path, issues);
+    return repairObject({ schema: inner, shape }, input, path, found);
   }
   if (shape !== undefined && Array.isArray(input)) {
     // valibot takes a list for an object without keys.
-    issues.push({ severity: "error", path, message: "must be an object, but is a list" });
+    found.issues.push({ severity: "error", path, message: "must be an object, but is a list" });
     return INVALID;
   }
   const value = recordValue(inner);
   if (value !== undefined && isRecord(input)) {
-    return repairRecord({ schema: inner, value }, input, path, issues);
+    return repairRecord({ schema: inner, value }, input, path, found);
   }
-  return accept(schema, input, path, issues);
+  return accept(schema, input, path, found.issues);
 }
 
 /** `input` when the schema takes it as it is. */
@@ -152,45 +160,50 @@ function repairRecord(
   target: { readonly schema: Schema; readonly value: Schema },
   input: Readonly<Record<string, unknown>>,
   path: Path,
-  issues: ParseIssue[],
+  found: Found,
 ): unknown {
   const kept: [string, unknown][] = [];
   for (const [key, element] of Object.entries(input)) {
-    const repaired = repair(target.value, element, [...path, key], issues);
+    const repaired = repair(target.value, element, [...path, key], found);
     if (repaired !== INVALID) {
       kept.push([key, repaired]);
     }
   }
-  return accept(target.schema, Object.fromEntries(kept), path, issues);
+  return accept(target.schema, Object.fromEntries(kept), path, found.issues);
 }
 
-function repairList(item: Schema, input: unknown, path: Path, issues: ParseIssue[]): unknown {
+function repairList(item: Schema, input: unknown, path: Path, found: Found): unknown {
   if (input === undefined || isEmptyObject(input)) {
     return input;
   }
   if (!Array.isArray(input)) {
-    issues.push({
+    found.issues.push({
       severity: "error",
       path,
       message: `must be a list, but is ${describeValue(input)}`,
     });
     return INVALID;
   }
-  const kept: unknown[] = [];
+  const left: unknown[] = [];
+  const kept: number[] = [];
   for (const [index, element] of input.entries()) {
-    const repaired = repair(item, element, [...path, index], issues);
+    const repaired = repair(item, element, [...path, index], found);
     if (repaired !== INVALID) {
-      kept.push(repaired);
+      left.push(repaired);
+      kept.push(index);
     }
   }
-  return kept;
+  if (left.length < input.length) {
+    found.shortened.push({ path, kept });
+  }
+  return left;
 }
 
 function repairObject(
   target: { readonly schema: Schema; readonly shape: Readonly<Record<string, Schema>> },
   input: Readonly<Record<string, unknown>>,
   path: Path,
-  issues: ParseIssue[],
+  found: Found,
 ): unknown {
   const known = Object.keys(target.shape);
   const output: Record<string, unknown> = { ...input };
@@ -205,12 +218,12 @@ function repairObject(
           Object.keys(input).filter((other) => !known.includes(other)),
         );
         const hint = near === undefined ? "" : `; is "${near}" meant to be it?`;
-        issues.push({ severity: "error", path: here, message: `"${key}" is missing${hint}` });
+        found.issues.push({ severity: "error", path: here, message: `"${key}" is missing${hint}` });
         usable = false;
       }
       continue;
     }
-    const repaired = repair(sub, input[key], here, issues);
+    const repaired = repair(sub, input[key], here, found);
     if (repaired !== INVALID) {
       output[key] = repaired;
     } else if (isOptional(sub)) {
@@ -219,11 +232,11 @@ function repairObject(
       usable = false;
     }
   }
-  warnUnknown(known, input, path, issues);
+  warnUnknown(known, input, path, found.issues);
   if (!usable) {
     return INVALID;
   }
-  return accept(target.schema, output, path, issues);
+  return accept(target.schema, output, path, found.issues);
 }
 
 function warnUnknown(

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { explainModbus } from "../../../../connectors/modbus/explain.ts";
 import { lineOf } from "../../../../connectors/modbus/line.ts";
 import type { Json } from "../../../../src/sdk/model.ts";
 import { readModbusConfig } from "../../../support/modbus-connector.ts";
@@ -112,6 +113,17 @@ describe("the connector file", () => {
       { tls: { certfile: "/etc/ssl/a.pem" } },
     ]);
     expect(config.master.slaves[0]?.pollPeriod).toBe(1000.5);
+  });
+
+  test("what is explained stands where the file has it, also behind entries that are left out", () => {
+    const { config } = read([
+      slave({ retries: -1 }),
+      slave({ timeseries: [item({ type: "int", objectsCount: 3 }), item({ tag: "good" })] }),
+    ]);
+    expect(explainModbus(config).map(({ path }) => path)).toEqual([
+      "master.slaves[1].timeseries[1]",
+      "master",
+    ]);
   });
 
   test("a file without a master, and an empty slave, are fine", () => {

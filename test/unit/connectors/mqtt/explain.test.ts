@@ -14,6 +14,19 @@ const explain = (...mapping: readonly object[]): readonly (readonly [string, str
 };
 
 describe("explainMappings()", () => {
+  test("names the place in the file, also behind a mapping that is left out", () => {
+    const good = {
+      topicFilter: "a",
+      converter: {
+        type: "json",
+        deviceInfo: { deviceNameExpressionSource: "constant", deviceNameExpression: "d" },
+      },
+    };
+    expect(explain({ topicFilter: "a/#/b", converter: {} }, good).map(([path]) => path)).toEqual([
+      "mapping[1]",
+    ]);
+  });
+
   test("makes up a message from the expressions and shows what it becomes", () => {
     const [explained] = explain({
       topicFilter: "plant/+/data",
