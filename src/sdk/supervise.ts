@@ -22,12 +22,15 @@ export interface Link {
   paused?(delayMs: number): void;
 }
 
-/** What the log has said about a link, so that it says each change once. */
+/** What the log has said about a link that is down, so that it says each cause once. */
 interface Reported {
-  text: string;
-  sinceMs: number;
-  saidMs: number;
+  readonly sinceMs: number;
+  /** Causes, the oldest first, with the time each was said. */
+  readonly saidMs: Map<string, number>;
 }
+
+/** Causes that are remembered; some links fail in two or three ways by turns. */
+const MAX_CAUSES = 8;
 
 /** A link that stays down is said again after this long. */
 const REMIND_MS = 3_600_000;
@@ -105,7 +108,9 @@ class LinkReporter {
     const text = error === undefined ? "closed by the peer" : errorText(error);
     const nowMs = clock.monotonicMs();
     const fields = { link: this.#link.name, error: text, retryInMs: delayMs };
-    if (this.#down?.text === text && nowMs - this.#down.saidMs < REMIND_MS) {
+    this.#down ??= { sinceMs: nowMs, saidMs: new Map() };
+    const { saidMs } = this.#down;
+    if (nowMs - (saidMs.get(text) ?? Number.NEGATIVE_INFINITY) < REMIND_MS) {
       log.debug("Link is still down", fields);
       return;
     }
@@ -114,6 +119,13 @@ class LinkReporter {
     } else {
       log.warn("Link is down", fields);
     }
-    this.#down = { text, sinceMs: this.#down?.sinceMs ?? nowMs, saidMs: nowMs };
+    saidMs.delete(text);
+    saidMs.set(text, nowMs);
+    for (const oldest of saidMs.keys()) {
+      if (saidMs.size <= MAX_CAUSES) {
+        break;
+      }
+      saidMs.delete(oldest);
+    }
   }
 }

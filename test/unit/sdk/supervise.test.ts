@@ -80,6 +80,23 @@ describe("supervise()", () => {
     stop.abort();
   });
 
+  test("says causes that take turns once an hour each", async () => {
+    const other = (): Promise<void> => Promise.reject(new TransientError("no route"));
+    const turns = Array.from({ length: 300 }, (_, index) => (index % 2 === 0 ? refused : other));
+    const { clock, records, starts, stop, done } = link(turns);
+    for (let round = 0; round < 100; round += 1) {
+      await clock.advance(20_000);
+    }
+    expect(starts.length).toBeGreaterThan(80);
+    expect(records.filter(({ level }) => level === "warn").length).toBe(2);
+    for (let round = 0; round < 100; round += 1) {
+      await clock.advance(20_000);
+    }
+    expect(records.filter(({ level }) => level === "warn").length).toBe(4);
+    stop.abort();
+    await done.catch(() => undefined);
+  });
+
   test("starts from the first pause again after a minute up", async () => {
     const attempts = [refused, refused, refused, refused];
     const { clock, starts, stop } = link([
