@@ -51,8 +51,10 @@ export async function supervise(link: Link, signal: AbortSignal): Promise<never>
     let error: TransientError | RejectedError | undefined;
     try {
       await link.run(signal, () => {
-        upAtMs = clock.monotonicMs();
-        reporter.up();
+        if (upAtMs === undefined) {
+          upAtMs = clock.monotonicMs();
+          reporter.up();
+        }
       });
     } catch (caught) {
       signal.throwIfAborted();

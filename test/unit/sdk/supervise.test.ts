@@ -113,6 +113,27 @@ describe("supervise()", () => {
     stop.abort();
   });
 
+  test("a link that says again and again that it is healthy is up once, from the first time on", async () => {
+    const { clock, records, starts, stop } = link([
+      refused,
+      refused,
+      refused,
+      refused,
+      async (healthy) => {
+        for (let answer = 0; answer < 70; answer += 1) {
+          healthy();
+          await clock.sleep(1000, stop.signal);
+        }
+      },
+      refused,
+    ]);
+    await clock.advance(120_000);
+    const [, , , , fifth = 0, sixth = 0] = starts;
+    expect(sixth - fifth).toBeLessThanOrEqual(71_000);
+    expect(records.filter(({ message }) => message.startsWith("Link is up")).length).toBe(1);
+    stop.abort();
+  });
+
   test("refused credentials wait 60 s, and retryAfterMs goes before the policy", async () => {
     const { clock, records, starts, stop } = link([
       () => Promise.reject(new RejectedError("bad password")),
