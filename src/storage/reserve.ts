@@ -50,11 +50,11 @@ export class Reserve {
   }
 
   /**
-   * Whether a batch of so many bytes may be tried: the space was not given up or is there again, or the file itself has `freeBytes`
+   * Whether a batch of so many bytes may be tried: the space was not given up or is there again, or the file itself has `roomBytes`
    * for it, and the log what it takes each time it is written back.
    */
-  allows(bytes: number, freeBytes: number): boolean {
-    return !this.#isSpent || this.restore() || freeBytes >= 2 * bytes + MIN_RESERVE_BYTES;
+  allows(bytes: number, roomBytes: number): boolean {
+    return !this.#isSpent || this.restore() || roomBytes >= 2 * bytes + MIN_RESERVE_BYTES;
   }
 
   /** Takes the space again, unless it is there; false while the disk has none. */
