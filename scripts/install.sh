@@ -192,6 +192,15 @@ try() {
   esac
 }
 
+# A file that takes the place of another loses what root gave that one with setcap(8), such as the use of Bluetooth adapters.
+bequeath() {
+  has getcap && has setcap || return 0
+  # "FILE cap_net_raw=ep", before libcap 2.41 "FILE = cap_net_raw+ep".
+  capabilities=$(getcap "$program" | sed 's/.* //')
+  [ -n "$capabilities" ] || return 0
+  setcap "$capabilities" "$work/tbgw" 2>/dev/null || say "Root must type, or Bluetooth stays away: setcap $capabilities $program"
+}
+
 install() {
   [ -n "$target" ] || detect
   name=tbgw-$target
@@ -217,6 +226,7 @@ install() {
   if [ -e "$program" ]; then
     ln -f "$program" "$previous" 2>/dev/null || cp -p "$program" "$previous"
     say "The previous program is $previous."
+    bequeath
   fi
   mv -f "$work/tbgw" "$program"
   say "Installed $program ($target)."

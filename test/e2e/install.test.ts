@@ -250,3 +250,16 @@ describe.each(SHELLS)("install.sh under $name", (shell) => {
     expect(await run("--from")).toMatchObject({ code: 2 });
   });
 });
+
+test("install.sh gives the next program the capabilities of the one before", async () => {
+  const [dash] = SHELLS;
+  if (dash === undefined) {
+    throw new Error("There is no shell");
+  }
+  const { run, program } = await place(dash);
+  await run("--from", await release("1.0.0"));
+  expect(Bun.spawnSync(["setcap", "cap_net_raw+ep", program]).exitCode).toBe(0);
+  expect(await run("--from", await release("1.1.0"))).toMatchObject({ code: 0, err: "" });
+  expect(await readFile(program, "utf8")).toContain("tbgw 1.1.0");
+  expect(Bun.spawnSync(["getcap", program]).stdout.toString()).toBe(`${program} cap_net_raw=ep\n`);
+});
