@@ -108,5 +108,5 @@ describe("tbgw", () => {
     });
     expect(summary.acknowledged).toBeGreaterThan(50);
     expect(summary.received).toBe(summary.acknowledged);
-  }, 40_000);
+  }, 90_000);
 });
