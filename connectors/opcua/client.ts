@@ -64,7 +64,7 @@ export class ServerSession implements AsyncDisposable {
   readonly library: Library;
   readonly limits = new OperationLimits();
   readonly #client: OPCUAClient;
-  readonly #settings: SessionSettings;
+  readonly #settings: Omit<SessionSettings, "kept">;
   readonly #calls: WaitingCalls;
   readonly #browses = new Batcher<NodeId, readonly Child[]>(
     (nodes) => childrenOf(this, nodes),
@@ -79,10 +79,14 @@ export class ServerSession implements AsyncDisposable {
   #isDone = false;
   #namespaces: readonly string[] = [];
 
-  private constructor(settings: SessionSettings, tools: SessionTools) {
+  /** Only until it is taken up or given up: else each session would hold the one before it, back to the first. */
+  #kept: ClientSession | undefined;
+
+  private constructor({ kept, ...settings }: SessionSettings, tools: SessionTools) {
     const { library } = tools;
     this.library = library;
     this.#settings = settings;
+    this.#kept = kept;
     this.#calls = new WaitingCalls(tools.clock);
     this.#client = library.OPCUAClient.create({
       applicationName: "tbgw",
@@ -335,6 +339,7 @@ export class ServerSession implements AsyncDisposable {
       await this.#calls.race(this.#client.connect(url), { ...limit, signal });
       const session = (await this.#resume(limit, signal)) ?? (await this.#create(limit, signal));
       session.removeAllListeners("session_closed");
+      session.removeAllListeners("error");
       session.on("session_closed", () => this.lose("The server closed the session"));
       session.on("error", () => undefined);
       withoutRepair(session, (reason) => this.lose(reason));
@@ -348,7 +353,8 @@ export class ServerSession implements AsyncDisposable {
 
   /** The session that was lost, if the server still has it (OPC UA Part 4 §6.7). */
   async #resume(limit: CallLimit, signal: AbortSignal): Promise<ClientSession | undefined> {
-    const { kept } = this.#settings;
+    const kept = this.#kept;
+    this.#kept = undefined;
     if (kept === undefined) {
       return undefined;
     }
