@@ -86,17 +86,18 @@ async function measured(
   };
 }
 
-async function bareRun(plant: Plant): Promise<Cost> {
+/** `sessionToItemsMs`: until the last item was created, which is most of what a start can take. */
+async function bareRun(plant: Plant): Promise<Cost & { readonly sessionToItemsMs: number }> {
   const { url, items, simulator } = plant;
   await using client = Talker.script("opcua-bare.ts", url, String(DEVICES), String(items));
   await client.says(/(ready)/);
-  await simulator.says(/session (\d+)/);
+  const sessionToItemsMs = systemClock.now() - Number(await simulator.says(/session (\d+)/));
   await systemClock.sleep(1000 * WARM_UP_S, FOREVER);
   const counts = async (): Promise<BareCounts> =>
     JSON.parse(await client.asked("SIGUSR1", /counts (.*)/));
   const cost = await measured(client.pid, plant, async () => (await counts()).count);
   const last = await counts();
-  return { ...cost, ...lossOf(last, last.overflows) };
+  return { ...cost, ...lossOf(last, last.overflows), sessionToItemsMs };
 }
 
 async function gatewayRun(plant: Plant) {
