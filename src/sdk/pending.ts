@@ -4,7 +4,7 @@ import type { Clock } from "./clock.ts";
 export interface Waiting<Reply> extends Disposable {
   /**
    * Resolves with the reply, also one that came before this call. Rejects with `signal.reason`, or after `timeoutMs` with what
-   * `late` makes. To be called once.
+   * `late` makes; also once it is disposed. To be called once.
    */
   within(timeoutMs: number, signal: AbortSignal, late: () => Error): Promise<Reply>;
 }
@@ -54,7 +54,10 @@ export class Pending<Key, Reply> {
           signal.removeEventListener("abort", onAbort);
         }
       },
-      [Symbol.dispose]: () => this.#leave(key, answer),
+      [Symbol.dispose]: () => {
+        this.#leave(key, answer);
+        answer.reject(new Error("nobody waits for this reply any more"));
+      },
     };
   }
 

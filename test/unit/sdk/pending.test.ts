@@ -53,6 +53,17 @@ describe("Pending", () => {
     expect(await second.within(1000, signal, late)).toBe(1);
   });
 
+  test("giving up ends a wait that has begun, with its timer", async () => {
+    const clock = new FakeClock();
+    const pending = new Pending<string, string>(clock);
+    const waiting = pending.open("a");
+    const reply = waiting.within(86_400_000, new AbortController().signal, () => new Error("late"));
+    expect(clock.waiting).toBe(1);
+    waiting[Symbol.dispose]();
+    expect(await reply.catch((error: unknown) => String(error))).toContain("nobody waits");
+    expect(clock.waiting).toBe(0);
+  });
+
   test("an abort ends the wait with its reason, also one before it", async () => {
     const clock = new FakeClock();
     const pending = new Pending<string, number>(clock);
