@@ -17,6 +17,9 @@ export type Answer = (frame: Frame) => Uint8Array | undefined;
 
 /** Masters that may be connected at the same time. */
 const MAX_MASTERS = 64;
+/** Connections of every kind, those whose TLS handshake is not done included, and how long that may take. */
+const MAX_CONNECTIONS = 2 * MAX_MASTERS;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Connections that stand idle are tested after this long. */
 const KEEP_ALIVE_MS = 15_000;
 /** Answers that wait for a master to read them, some thousand; one that asks for more does not read. */
@@ -98,6 +101,7 @@ async function listenTcp(
     });
   };
   const server = await makeServer(config, onSocket);
+  server.maxConnections = MAX_CONNECTIONS;
   const failed = Promise.withResolvers<never>();
   server.on("error", (error: Error) => failed.reject(cannotListen(line, error)));
   server.listen(line.port, line.host, ready);
@@ -125,6 +129,7 @@ async function makeServer(
     const server = createTlsServer(
       {
         minVersion: "TLSv1.2",
+        handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
         cert: await readFile(certfile),
         key: await readFile(keyfile),
         ...(password === undefined ? {} : { passphrase: password }),
