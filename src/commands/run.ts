@@ -85,6 +85,7 @@ async function runGateway(options: RunOptions): Promise<number> {
   handleStrayErrors(serviceLog, extensions.roots, (error) => failed.abort(error));
   const load = (overlay?: Overlay): Promise<LoadedConfiguration> =>
     loadConfiguration({ ...place, connectorTypes, extensions, overlay });
+  const extensionsBefore = extensions.fingerprint();
   const configuration = await load();
   await using output =
     options.logFile === undefined ? undefined : await openOutput(options.logFile);
@@ -98,7 +99,7 @@ async function runGateway(options: RunOptions): Promise<number> {
   log.info("Gateway starts", { version: VERSION, configDir: configuration.configDir });
   const setup = (loaded: LoadedConfiguration): GatewaySetup =>
     gatewaySetup(loaded, options.logLevel ?? "info");
-  const files = { loaded: configuration, load, setup, extensions };
+  const files = { loaded: configuration, load, setup, extensions, extensionsBefore };
   const gateway = await Gateway.start(
     { ...setup(configuration), files },
     {

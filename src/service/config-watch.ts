@@ -33,6 +33,8 @@ export class ConfigWatch implements AsyncDisposable {
     process.on("SIGHUP", this.#onHangUp);
     this.#watchFolders();
     this.#pollLater();
+    // What came since the files were read has no event.
+    this.#look({ retry: false });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -21,6 +21,8 @@ export interface ConfigurationSource {
   setup(loaded: LoadedConfiguration): GatewaySetup;
   /** The files of extensions, which are no configuration but change what a load comes to. Default: there are none. */
   readonly extensions?: ExtensionFolders | undefined;
+  /** Their fingerprint before the first load: what came into them since has not been seen. Default: that of this moment. */
+  readonly extensionsBefore?: string | undefined;
 }
 
 /** Folders with files of extensions. */
@@ -84,7 +86,8 @@ export class Configurator {
     this.#current = loaded;
     this.#running = running;
     this.#files.note(loaded);
-    this.#code = deps.source.extensions?.fingerprint();
+    const { extensions, extensionsBefore } = deps.source;
+    this.#code = extensionsBefore ?? extensions?.fingerprint();
     this.#keepAll("local");
   }
 
