@@ -1,5 +1,5 @@
 import type { ConnectorHost } from "#sdk/connector";
-import { TransientError } from "#sdk/errors";
+import { type InvariantError, TransientError } from "#sdk/errors";
 import { supervise } from "#sdk/supervise";
 import type { BrokerConfig } from "./broker-config.ts";
 import { BrokerClient, type Outgoing } from "./client.ts";
@@ -39,7 +39,9 @@ export class BrokerLink {
   readonly #clientId: string;
   readonly #clean: boolean;
   readonly #intake: Intake;
-  readonly #defect = Promise.withResolvers<never>();
+  /** A defect of the program, and who is to be told of it while there is a connection. */
+  #defect: InvariantError | undefined;
+  #onDefect: ((error: InvariantError) => void) | undefined;
   readonly #subscriber: Subscriber;
   #client: BrokerClient | undefined;
 
@@ -55,7 +57,10 @@ export class BrokerLink {
       convert: (message) => routes.convert(message),
       maxMessages: MAX_WAITING_MESSAGES,
       maxBytes: MAX_WAITING_BYTES,
-      onDefect: (error) => this.#defect.reject(error),
+      onDefect: (error) => {
+        this.#defect ??= error;
+        this.#onDefect?.(error);
+      },
     });
     this.#subscriber = new Subscriber({
       host,
@@ -64,8 +69,6 @@ export class BrokerLink {
       remembered: this.#clean ? undefined : new RememberedFilters(host, this.#session),
       setIdentifiers: (identifiers) => routes.setIdentifiers(identifiers),
     });
-    // Nobody may be listening between two connections; the next one sees it.
-    this.#defect.promise.catch(() => undefined);
   }
 
   /** Runs until `signal` aborts. @throws InvariantError on a defect of the program */
@@ -151,6 +154,12 @@ export class BrokerLink {
 
   async #serve(client: BrokerClient, signal: AbortSignal, healthy: () => void): Promise<void> {
     const { clock } = this.#options.host;
+    if (this.#defect !== undefined) {
+      throw this.#defect; // It came to light between two connections.
+    }
+    // Of this connection alone: on a promise that outlives it each connection would leave something behind.
+    const defect = Promise.withResolvers<never>();
+    this.#onDefect = defect.reject;
     const stopped = Promise.withResolvers<void>();
     const over = new AbortController();
     const lost = client.closed.then((error) => Promise.reject(error));
@@ -163,11 +172,12 @@ export class BrokerLink {
     );
     try {
       const active = subscribing.then(() => stopped.promise);
-      await Promise.race([active, stopped.promise, lost, this.#defect.promise]);
+      await Promise.race([active, stopped.promise, lost, defect.promise]);
       client.stopReading();
       await this.#intake.drained(clock.deadline(DRAIN_MS, new AbortController().signal));
     } finally {
       signal.removeEventListener("abort", onAbort);
+      this.#onDefect = undefined;
       this.#client = undefined;
       over.abort();
       // What still waits for an answer of the broker ends with the connection.
