@@ -60,8 +60,10 @@ export interface DemoSummary {
 
 /** Points the stand-in keeps of each series, so that a demo may run for days. */
 const KEPT_POINTS = 100;
-/** How long the end of the demo waits for its slowest device, and for the queue to drain. */
-const PATIENCE_MS = 30_000;
+/** How long the end of a demo waits for its slowest device: an emulated processor needs a minute for two keys and an OPC UA server. */
+const DEVICES_MS = 90_000;
+/** And for the queue to drain. */
+const DRAIN_MS = 30_000;
 const LOOK_EVERY_MS = 50;
 
 /**
@@ -146,18 +148,18 @@ export class Demo implements AsyncDisposable {
     if (await this.#press.isThere()) {
       names.push(PRESS);
     }
-    await this.#until(({ values }) =>
+    await this.#until(DEVICES_MS, ({ values }) =>
       names.every((name) => values.some(({ device }) => device === name)),
     );
     await this.#simulation[Symbol.asyncDispose]();
     await this.#press.halt();
-    return summaryOf(await this.#until(({ status }) => isSettled(status)));
+    return summaryOf(await this.#until(DRAIN_MS, ({ status }) => isSettled(status)));
   }
 
   /** The first look at which `isOver`, or the last one when that does not come. */
-  async #until(isOver: (frame: DemoFrame) => boolean): Promise<DemoFrame> {
+  async #until(patienceMs: number, isOver: (frame: DemoFrame) => boolean): Promise<DemoFrame> {
     const { clock } = this.#options;
-    const endMs = clock.monotonicMs() + PATIENCE_MS;
+    const endMs = clock.monotonicMs() + patienceMs;
     const never = new AbortController().signal;
     let frame = await this.frame();
     while (!isOver(frame) && clock.monotonicMs() < endMs) {

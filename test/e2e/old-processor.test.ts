@@ -61,7 +61,13 @@ test.if(isFull)(
     console.log(`old processor: exit ${code} ${out.trim()}`);
     expect(code).toBe(0);
     const summary = JSON.parse(out);
-    expect(summary).toMatchObject({ devices: 5, queued: 0, rejected: 0, dropped: 0 });
+    expect(summary).toMatchObject({
+      devices: 5,
+      queued: 0,
+      rejected: 0,
+      dropped: 0,
+      values: { "Press 1": { forceSetpoint: "120.0" } },
+    });
     expect(summary.acknowledged).toBeGreaterThan(0);
   },
   TIMEOUT_MS,
