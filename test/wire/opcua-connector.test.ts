@@ -268,7 +268,7 @@ describe("devices", () => {
     await until("the node is back", () => running.host.accepted.length > length);
     space?.deleteNode(late);
     await until("the device is gone", () => !running.host.devices.has("Late"));
-  });
+  }, 30_000);
 });
 
 test("a node that was given by its id and is not there is watched when it comes", async () => {
