@@ -13,7 +13,7 @@ import type {
   WriteValueOptions,
 } from "node-opcua-client";
 import type { Clock } from "#sdk/clock";
-import { assert, TransientError } from "#sdk/errors";
+import { TransientError } from "#sdk/errors";
 import type { Logger } from "#sdk/logger";
 import { Batcher } from "./batcher.ts";
 import { type Child, childrenOf } from "./browse.ts";
@@ -27,6 +27,7 @@ import {
 } from "./failures.ts";
 import type { Library } from "./library.ts";
 import { type Operation, OperationLimits, partsOf } from "./limits.ts";
+import { monitoringOf } from "./monitoring.ts";
 import type { ChannelSecurity } from "./security.ts";
 import { readServerState } from "./server-state.ts";
 import { type CallLimit, WaitingCalls } from "./waiting-calls.ts";
@@ -65,6 +66,8 @@ export class ServerSession implements AsyncDisposable {
   readonly limits = new OperationLimits();
   readonly #client: OPCUAClient;
   readonly #settings: Omit<SessionSettings, "kept">;
+  /** Only until the session is open: else each session would keep all that were before it. */
+  #kept: ClientSession | undefined;
   readonly #calls: WaitingCalls;
   readonly #browses = new Batcher<NodeId, readonly Child[]>(
     (nodes) => childrenOf(this, nodes),
@@ -77,10 +80,8 @@ export class ServerSession implements AsyncDisposable {
   #session: ClientSession | undefined;
   #isResumed = false;
   #isDone = false;
+  #undecodable = Promise.withResolvers<void>();
   #namespaces: readonly string[] = [];
-
-  /** Only until it is taken up or given up: else each session would hold the one before it, back to the first. */
-  #kept: ClientSession | undefined;
 
   private constructor({ kept, ...settings }: SessionSettings, tools: SessionTools) {
     const { library } = tools;
@@ -140,6 +141,17 @@ export class ServerSession implements AsyncDisposable {
     this.#calls.lose(new SessionLost(reason));
   }
 
+  /** Changes have come that cannot be decoded. */
+  noteUndecodable(): void {
+    this.#undecodable.resolve();
+  }
+
+  /** Resolves when changes have come that cannot be decoded, since the last time. */
+  async undecodable(): Promise<void> {
+    await this.#undecodable.promise;
+    this.#undecodable = Promise.withResolvers();
+  }
+
   /** Nobody takes this session up again: it is closed, although its calls have ended. */
   finish(): void {
     this.#isDone = true;
@@ -160,9 +172,7 @@ export class ServerSession implements AsyncDisposable {
 
   /** The services for monitored items, which the stack's own type leaves out. */
   rawService(): ClientSessionRawSubscriptionService {
-    const { raw } = this;
-    assert(hasRawService(raw), "the stack offers the services of monitored items");
-    return raw;
+    return monitoringOf(this.raw);
   }
 
   /** Whether the server still had the session that was lost. */
@@ -339,10 +349,13 @@ export class ServerSession implements AsyncDisposable {
       await this.#calls.race(this.#client.connect(url), { ...limit, signal });
       const session = (await this.#resume(limit, signal)) ?? (await this.#create(limit, signal));
       session.removeAllListeners("session_closed");
-      session.removeAllListeners("error");
+      session.removeAllListeners("error"); // Both of the connections it had before.
       session.on("session_closed", () => this.lose("The server closed the session"));
       session.on("error", () => undefined);
-      withoutRepair(session, (reason) => this.lose(reason));
+      withoutRepair(session, {
+        lost: (reason) => this.lose(reason),
+        undecodable: () => this.noteUndecodable(),
+      });
       this.#session = session;
     } catch (error) {
       signal.throwIfAborted();
@@ -384,10 +397,4 @@ export class ServerSession implements AsyncDisposable {
           } as const);
     return await this.#calls.race(this.#client.createSession(identity), { ...limit, signal });
   }
-}
-
-function hasRawService(
-  session: ClientSession,
-): session is ClientSession & ClientSessionRawSubscriptionService {
-  return "createMonitoredItems" in session && "deleteMonitoredItems" in session;
 }

@@ -27,6 +27,8 @@ const KEEP_ALIVE_MS = 5000;
 const WORTH_MS = 10_000;
 /** A scan that had no answer is tried again after this. */
 const SCAN_RETRY_MS = 5000;
+/** Nodes whose changes could not be decoded are read no more often. */
+const READ_AGAIN_MS = 10_000;
 /** Devices stay connected for so many timeouts of the session. */
 const GRACE_TIMES = 2;
 
@@ -190,12 +192,21 @@ export class ServerLink {
           (until) => this.#keepAlive(session, until),
           (until) => this.#scans(session, watch, until),
           (until) => poller.run(until),
+          (until) => this.#readUndecodable(session, until),
         ],
         stop,
       );
     } finally {
       subscriptions?.detach();
       over.abort(new Error("the session is over"));
+    }
+  }
+
+  async #readUndecodable(session: ServerSession, signal: AbortSignal): Promise<never> {
+    for (;;) {
+      await Promise.race([session.undecodable(), session.lost]);
+      await this.#watch.readAgain(signal);
+      await this.#options.host.clock.sleep(READ_AGAIN_MS, signal);
     }
   }
 

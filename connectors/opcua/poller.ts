@@ -49,8 +49,8 @@ export class Poller {
     }
   }
 
-  /** Reads these once and hands their values on, one record for each device. What the server refuses is left out and said. */
-  async readAll(items: readonly Item[], signal: AbortSignal): Promise<void> {
+  /** Reads these once and hands their values on, one record for each device. What the server refuses is left out and said. The answer: those that cannot be decoded. */
+  async readAll(items: readonly Item[], signal: AbortSignal): Promise<readonly Item[]> {
     const { session, intake } = this.#options;
     const values = await session.many("read", items, (part) => this.#read(part, signal));
     const result = intake.result();
@@ -63,6 +63,7 @@ export class Poller {
     if (!result.isEmpty) {
       await intake.put(result, signal);
     }
+    return items.filter((_, index) => values[index]?.statusCode.name === "BadDecodingError");
   }
 
   /** One request: when it fails it costs only itself. */

@@ -15,6 +15,8 @@ const REPEATS_MS = 10_000;
 export interface SubscriptionListener {
   /** Changes of nodes, by the handles of their items. `mayRepeat`: soon after a session was taken up. */
   data(changes: readonly Change[], mayRepeat: boolean): void;
+  /** Changes have come that cannot be decoded: whose they were is unknown. */
+  undecodable(): void;
   /** The server has ended it. */
   ended(reason: string): void;
 }
@@ -108,6 +110,8 @@ export class SharedSubscription {
         if (changes !== undefined) {
           this.#dataHeardMs = this.#heardMs;
           listener.data(changes, this.#heardMs < this.#mayRepeatUntilMs);
+        } else if (data !== null && "monitoredItems" in data) {
+          listener.undecodable(); // The stack goes on behind a part that it cannot decode.
         }
       }
     });

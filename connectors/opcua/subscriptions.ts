@@ -36,7 +36,7 @@ export interface SubscriptionsOptions {
 /** The session they are on. */
 export interface Attachment extends NotificationSource {
   /** Reads these once. @throws when the server does not answer */
-  readonly readAll: (items: readonly Item[]) => Promise<void>;
+  readonly readAll: (items: readonly Item[]) => Promise<unknown>;
   /** What became of the items of a subscription that was replaced. */
   readonly rebuilt: (items: readonly Item[], answers: readonly Watched[]) => void;
 }
@@ -305,6 +305,7 @@ export class Subscriptions implements Disposable {
           this.#reader.take(changes, (handle) => this.#handles[handle], source);
         }
       },
+      undecodable: () => this.#attachment?.session.noteUndecodable(),
       ended: (why) => this.#attachment?.session.lose(`The subscription ended: ${why}`),
     };
     const { clock } = host;

@@ -61,6 +61,28 @@ export class Watch {
     await this.#options.subscriptions?.remove(gone.map(({ key }) => key));
   }
 
+  /**
+   * Changes have come that cannot be decoded, and with them others: reads all nodes that are watched. Those that cannot be decoded are read by themselves from
+   * now on, so that they cost nobody else anything. @throws SessionLost, NoAnswer
+   */
+  async readAgain(signal: AbortSignal): Promise<void> {
+    const { host, subscriptions } = this.#options;
+    const poller = this.#poller;
+    assert(poller !== undefined, "nodes are watched within a session");
+    const watched = [...this.#items.values()].filter(({ key }) => subscriptions?.has(key));
+    host.metrics.count("messagesUndecodable");
+    const undecodable = await poller.readAll(watched, signal);
+    host.log.warn("A message of the server cannot be decoded; its nodes were read instead", {
+      read: watched.length,
+      undecodable: undecodable
+        .map(({ key }) => key)
+        .slice(0, 10)
+        .join(", "),
+    });
+    poller.add(undecodable);
+    await subscriptions?.remove(undecodable.map(({ key }) => key));
+  }
+
   /** Where the points of a device are now. What has not moved is left alone. */
   place(device: Device, points: readonly PlacedPoint[]): void {
     let placed = this.#placed.get(device);

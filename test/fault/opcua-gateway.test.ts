@@ -63,7 +63,10 @@ test("a server that is killed again and again, cut off, and frozen", async () =>
   const dir = mkdtempSync(join(tmpdir(), "tbgw-peer-"));
   const port = await freePort();
   const command = ["opcua-peer.py", String(port), dir] as const;
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => rmSync(dir, { recursive: true, force: true }));
   let peer = await ReadyProcess.python(...command);
+  stack.defer(() => peer[Symbol.asyncDispose]());
   await using relay = await TcpRelay.open(port);
   const made = await prepare();
   await using platform = made.platform;
@@ -104,8 +107,6 @@ test("a server that is killed again and again, cut off, and frozen", async () =>
   }
   expect(goodbyes).toEqual([]);
   expect(await gateway.stop()).toBe(0);
-  await peer[Symbol.asyncDispose]();
-  rmSync(dir, { recursive: true, force: true });
 }, 900_000);
 
 /** A minute without the server's process, and half a minute without the way to it: how long until data flows after each. */

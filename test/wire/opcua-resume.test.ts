@@ -1,6 +1,6 @@
 // What an OPC UA server keeps while the connection is away is fetched afterwards, and nothing is watched twice.
 import { expect, test } from "bun:test";
-import { DataType, Variant } from "node-opcua-client";
+import { DataType, OPCUAClient, Variant } from "node-opcua-client";
 import { TestHost } from "../support/connector-host.ts";
 import { fastClock } from "../support/fast-clock.ts";
 import { RunningOpcua } from "../support/opcua-connector.ts";
@@ -127,3 +127,43 @@ test("a subscription that says nothing more is built anew", async () => {
   await until("each node is watched once", () => Bun.deepEquals(server.watched, ONCE));
   expect(host.statuses.filter(({ status }) => status === "disconnected")).toEqual([]);
 }, 60_000);
+
+test.each([
+  ["taken up again", true],
+  ["opened anew", false],
+])(
+  "nothing is kept of connections whose session was %s",
+  async (_name, isKept) => {
+    const clients: WeakRef<OPCUAClient>[] = [];
+    const create = OPCUAClient.create.bind(OPCUAClient);
+    OPCUAClient.create = (options) => {
+      const client = create(options);
+      clients.push(new WeakRef(client));
+      return client;
+    };
+    try {
+      await using server = await PlantServer.start();
+      await using relay = await TcpRelay.open(server.port);
+      await using running = await start(relay.port, { reconnectBackoffInitialDelay: 0.1 });
+      await running.said("B-1", "running");
+      for (let round = 0; round < 5; round += 1) {
+        if (isKept) {
+          relay.cut(true);
+        } else {
+          server.closeSessions({ keepSubscriptions: false });
+        }
+        await running.host.status("disconnected");
+        relay.cut(false);
+        await running.host.status("connected");
+      }
+      expect(clients.length).toBeGreaterThanOrEqual(6);
+      await until("the old ones are forgotten", () => {
+        Bun.gc(true);
+        return clients.filter((client) => client.deref() !== undefined).length <= 3;
+      });
+    } finally {
+      OPCUAClient.create = create;
+    }
+  },
+  60_000,
+);

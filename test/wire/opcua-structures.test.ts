@@ -1,6 +1,15 @@
-// Structures of an OPC UA server that nobody can decode: they cost only themselves.
+// Values of an OPC UA server that nobody can decode: they cost only themselves.
 import { expect, test } from "bun:test";
-import { DataType, DataValue, NodeId, Variant, VariantArrayType } from "node-opcua-client";
+import {
+  DataChangeNotification,
+  DataType,
+  DataValue,
+  NodeId,
+  PublishResponse,
+  ReadResponse,
+  Variant,
+  VariantArrayType,
+} from "node-opcua-client";
 import { OpaqueStructure } from "node-opcua-extension-object";
 import { NodeIdType } from "node-opcua-nodeid";
 import { encodeJson } from "../../src/sdk/encode.ts";
@@ -46,6 +55,81 @@ function addStructures(server: PlantServer): void {
     });
   }
 }
+
+/** Adds a matrix, and lets the server send it with dimensions that are not those of its values: nobody can decode such a message. */
+function addTornMatrix(server: PlantServer): void {
+  const { own, boiler1 } = server.plant;
+  const variable = own.addVariable({
+    componentOf: boiler1,
+    browseName: "Torn",
+    nodeId: "s=Torn",
+    dataType: "Int32",
+    valueRank: 2,
+    arrayDimensions: [2, 2],
+  });
+  variable.setValueFromSource(
+    new Variant({
+      dataType: DataType.Int32,
+      arrayType: VariantArrayType.Matrix,
+      dimensions: [2, 2],
+      value: Int32Array.of(1, 2, 3, 4),
+    }),
+  );
+  const tear = ({ value }: DataValue): void => {
+    if (value.arrayType === VariantArrayType.Matrix) {
+      value.dimensions = [2, 3];
+    }
+  };
+  server.server.on("response", (response) => {
+    if (response instanceof ReadResponse) {
+      response.results?.forEach(tear);
+    } else if (response instanceof PublishResponse) {
+      for (const data of response.notificationMessage.notificationData ?? []) {
+        const items = data instanceof DataChangeNotification ? data.monitoredItems : null;
+        items?.forEach((item) => tear(item.value));
+      }
+    }
+  });
+}
+
+test.each([
+  ["read", false],
+  ["watched", true],
+])(
+  "a message that cannot be decoded costs only its node, %s",
+  async (_name, isWatched) => {
+    await using server = await PlantServer.start();
+    server.addNumbers(30);
+    addTornMatrix(server);
+    const names = ["Torn", ...Array.from({ length: 30 }, (_, index) => `n${index}`)];
+    await using running = await RunningOpcua.start({
+      server: { url: server.url, enableSubscriptions: isWatched, pollPeriodInMillis: 100 },
+      mapping: [
+        {
+          deviceNodePattern: "ns=2;s=Boiler1",
+          deviceInfo: { deviceNameExpression: "B1" },
+          timeseries: names.map((key) => ({ key, value: `\${${key}}` })),
+        },
+      ],
+    });
+    for (const name of names.slice(1)) {
+      expect(await running.said("B1", name)).toBe(Number(name.slice(1)));
+    }
+    // Also what changes afterwards.
+    for (const value of [100, 101]) {
+      server.setNumber("s=n7", value);
+      await until("a change", () => running.latest("B1", "n7") === value);
+    }
+    await until("the node is said", () =>
+      running.host.lines.some(
+        ({ message, fields }) => message === "A node has no good value" && fields["key"] === "Torn",
+      ),
+    );
+    expect(running.latest("B1", "Torn")).toBeUndefined();
+    expect(running.host.statuses.filter(({ status }) => status !== "connected")).toHaveLength(1);
+  },
+  30_000,
+);
 
 test.each([
   ["read", false],
