@@ -4,9 +4,10 @@ import { isCompiled } from "#platform/thread";
 import { type Environment, findConfig, findDataDir } from "../config/directories.ts";
 import { loadConfiguration } from "../config/load.ts";
 import { connectorTypes } from "../connector/registry.ts";
+import { BLUETOOTH_CAPABILITIES, fileCapabilities } from "./file-capabilities.ts";
 import { UsageError } from "./flags.ts";
 import type { ServiceHost } from "./service-host.ts";
-import { installedServices, managerOf, stateOf } from "./service-manager.ts";
+import { installedServices, managerOf, raisedBy, stateOf } from "./service-manager.ts";
 import {
   detectKind,
   isPlain,
@@ -66,11 +67,7 @@ export async function installService(
   }
   const manager = managerOf(plan.kind, host, homeOf(request));
   await manager.install(plan);
-  if (plan.kind === "cron" && plan.bluetooth) {
-    host.say(
-      `Bluetooth needs two capabilities that cron cannot give: setcap cap_net_raw,cap_net_admin+ep ${plan.binary}`,
-    );
-  }
+  await sayCapabilities(plan, host);
   if (request.start !== false && host.isLive) {
     await manager.restart(plan);
   }
@@ -123,6 +120,21 @@ export async function serviceLines(
 /** Whether files of the system can be written. */
 export function isRoot(): boolean {
   return process.getuid?.() === 0;
+}
+
+/** Under cron only root can hand on what Bluetooth needs; a user's program gets it by a command of root's. */
+async function sayCapabilities(plan: ServicePlan, host: ServiceHost): Promise<void> {
+  const { kind, user, binary, bluetooth } = plan;
+  if (kind !== "cron" || !bluetooth || user === "root" || raisedBy(plan, host) !== undefined) {
+    return;
+  }
+  if (host.isLive && (await fileCapabilities(binary, host)) !== undefined) {
+    return;
+  }
+  const sudo = isRoot() ? "" : "sudo ";
+  host.say(
+    `Bluetooth needs two capabilities that cron cannot give to ${user}. The program has them for everybody after:\n  ${sudo}setcap ${BLUETOOTH_CAPABILITIES} ${binary}`,
+  );
 }
 
 /** Home of the user who calls. */

@@ -7,6 +7,7 @@ import {
   cronLines,
   cronLockFile,
   cronPidFile,
+  cronRaise,
   cronScript,
   cronTable,
   mergeSettings,
@@ -154,13 +155,18 @@ class Cron implements ServiceManager {
     await this.#setCrontab(`${withoutCronLines(before)}${lines.join("\n")}\n`, before, plan.user);
   }
 
-  #files({ binary }: ServicePlan): CronFiles {
-    return { script: this.file, binary };
+  #files(plan: ServicePlan): CronFiles {
+    return { script: this.file, binary: plan.binary, raised: raisedBy(plan, this.#host) };
   }
 
   async restart(plan: ServicePlan): Promise<void> {
     await this.stop(plan);
-    await this.#host.run(this.#as(plan.user, `/bin/sh ${this.file}`));
+    const raised = raisedBy(plan, this.#host);
+    await this.#host.run(
+      raised === undefined
+        ? this.#as(plan.user, `/bin/sh ${this.file}`)
+        : ["/bin/sh", "-c", `${raised} /bin/sh ${this.file}`],
+    );
   }
 
   async stop(plan: ServicePlan): Promise<void> {
@@ -241,6 +247,18 @@ class Cron implements ServiceManager {
       this.#host.remove(file);
     }
   }
+}
+
+/**
+ * The command by which root runs another one as the user of the service with what Bluetooth needs; `undefined` when it needs nothing, or
+ * root is not who installs, or the machine has no such program.
+ */
+export function raisedBy(plan: ServicePlan, host: ServiceHost): string | undefined {
+  const setpriv = host.isLive ? host.find("setpriv") : "/usr/bin/setpriv";
+  const isRoot = process.getuid?.() === 0 || !host.isLive;
+  return plan.kind === "cron" && plan.bluetooth && plan.user !== "root" && isRoot
+    ? cronRaise(plan.user, setpriv)
+    : undefined;
 }
 
 /** A service that is installed. */

@@ -223,10 +223,11 @@ setsid /bin/sh -c '
  * short, as whoever can replace the program.
  */
 export function cronLines(
-  { script, binary }: CronFiles,
+  { script, binary, raised }: CronFiles,
   user: string | undefined,
 ): readonly string[] {
-  const start = `${user === undefined ? "" : `${user} `}/bin/sh ${script} ${CRON_MARK}`;
+  const starter = raised === undefined ? user : `root ${raised}`;
+  const start = `${starter === undefined ? "" : `${starter} `}/bin/sh ${script} ${CRON_MARK}`;
   const recover = `test ! -e ${binary}.upgrading || ${binary}.previous upgrade --recover 2>&1 | logger -t tbgw ${CRON_MARK}`;
   return [
     `@reboot ${start}`,
@@ -240,6 +241,16 @@ export interface CronFiles {
   /** Of `cronScript`. */
   readonly script: string;
   readonly binary: string;
+  /** What root puts before the command, in a table of the whole system; else the user runs it. */
+  readonly raised?: string | undefined;
+}
+
+/** What root puts before a command so that a user runs it who may open Bluetooth adapters; needs setpriv of util-linux. */
+export function cronRaise(user: string, setpriv: string | undefined): string | undefined {
+  const both = "+net_raw,+net_admin";
+  return setpriv === undefined
+    ? undefined
+    : `${setpriv} --reuid ${user} --regid $(id -g ${user}) --init-groups --inh-caps ${both} --ambient-caps ${both} --bounding-set -all,${both}`;
 }
 
 /** Ends each of our lines: to the shell a comment. */

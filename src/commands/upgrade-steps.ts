@@ -2,9 +2,10 @@ import { existsSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { errorText } from "#sdk/errors";
 import { type Environment, findConfig, findDataDir } from "../config/directories.ts";
+import { bequeath, fileCapabilities, refuseLoss } from "./file-capabilities.ts";
 import { UsageError } from "./flags.ts";
 import type { ServiceHost } from "./service-host.ts";
-import { homeOf } from "./service-install.ts";
+import { homeOf, isRoot } from "./service-install.ts";
 import { serviceTails } from "./service-logs.ts";
 import { type InstalledService, installedServices, stateOf } from "./service-manager.ts";
 import {
@@ -64,9 +65,17 @@ export async function upgrade(
     host.say("nothing    to do: this is the program that is installed");
     return true;
   }
+  const inheritance = {
+    capabilities: await fileCapabilities(files.target, host),
+    target: files.target,
+    isRoot: isRoot(),
+    restart: request.restart && scene.service !== undefined,
+  };
+  refuseLoss(inheritance);
   try {
     await stageSource(source, files, host);
     await tryOut(scene, request, host);
+    await bequeath(inheritance, files.next, host);
   } catch (error) {
     discard(files);
     if (request.signal.aborted) {

@@ -136,12 +136,22 @@ describe("tbgw service", () => {
       await using platform = await ThingsBoardDouble.listen({ clock: systemClock });
       platform.createGateway("gateway", { type: "ACCESS_TOKEN", token: "GATEWAY_TOKEN" });
       await using sandbox = await ServiceSandbox.open();
-      await sandbox.configure({ platformPort: platform.port });
-      expect(await sandbox.run("tbgw service install --cron")).toMatchObject({ code: 0 });
+      await sandbox.configure({
+        platformPort: platform.port,
+        connectors: [{ type: "ble", config: { devices: [] } }],
+      });
+      const installed = await sandbox.run("tbgw service install --cron");
+      expect(installed).toMatchObject({ code: 0 });
+      expect(installed.out).not.toContain("setcap");
       const connected = async (): Promise<boolean> =>
         (await sandbox.run("tbgw status --json")).out.includes('"state": "connected"');
       await until("the platform is reached", connected);
       const pid = await sandbox.gatewayPid();
+      // What the configured adapter needs, and nothing else.
+      const status = (await sandbox.run(`cat /proc/${pid}/status`)).out;
+      expect(/^CapEff:\t(\w+)/m.exec(status)?.[1]).toBe("0000000000003000");
+      expect(/^CapBnd:\t(\w+)/m.exec(status)?.[1]).toBe("0000000000003000");
+      expect(/^Uid:\t(\d+)/m.exec(status)?.[1]).toBe((await sandbox.run("id -u tbgw")).out.trim());
       await platform.rpc("gateway", "gateway_restart", 1);
       const log = join(sandbox.dir, "state/tbgw/logs/tbgw.log");
       await until("it has started again", async () =>
@@ -154,6 +164,64 @@ describe("tbgw service", () => {
         code: 1,
       });
       expect([await sandbox.gateways(), await sandbox.gatewayPid()]).toEqual([1, pid]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "under cron without root: in the crontab of a user, beside what is there",
+    async () => {
+      await using sandbox = await ServiceSandbox.open();
+      await sandbox.configure({ connectors: [{ type: "ble", config: { devices: [] } }] });
+      const home = "/var/lib/worker";
+      const made = await sandbox.run(
+        `useradd --create-home --home-dir ${home} --shell /bin/sh worker && chgrp crontab /var/spool/cron/crontabs && chmod 1730 /var/spool/cron/crontabs &&
+         mkdir ${home}/bin && cp /usr/local/bin/tbgw ${home}/bin && mv /etc/tbgw ${home}/config && chown -R worker ${home}`,
+      );
+      expect(made).toMatchObject({ code: 0 });
+      const asWorker = (command: string): Promise<Ended> =>
+        sandbox.run(`su - worker -c "${command}"`);
+      await asWorker("echo '0 3 * * * backup' | crontab -");
+      await sandbox.run(
+        "LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketimeMT.so.1) FAKETIME='+0 x30' cron",
+      );
+      const installed = await asWorker("bin/tbgw service install --cron --no-start");
+      expect(installed.out).toContain("tbgw is a service of cron, run by worker.");
+      expect(installed.code).toBe(0);
+      const [setcap = ""] = /(?<=sudo )setcap .*/.exec(installed.out) ?? [];
+      expect(setcap).toBe(`setcap cap_net_raw,cap_net_admin+ep ${home}/bin/tbgw`);
+      const running = async (): Promise<string> =>
+        (await asWorker("bin/tbgw service status")).out.split("\n")[0] ?? "";
+      await until(
+        "cron has started it",
+        async () => (await running()).startsWith("cron: process"),
+        60_000,
+      );
+      const first = await running();
+      const pid = first.slice("cron: process ".length);
+      expect((await sandbox.run(`stat -c %U /proc/${pid}`)).out).toBe("worker\n");
+      // The next one runs with what root was asked to type.
+      expect(await sandbox.run(setcap)).toEqual({ code: 0, out: "" });
+      await asWorker(`kill -9 ${pid}`);
+      await until(
+        "cron has started it again",
+        async () =>
+          ![first, ""].includes(await running()) && (await running()).startsWith("cron: process"),
+        60_000,
+      );
+      const second = (await running()).slice("cron: process ".length);
+      const { out } = await sandbox.run(`grep CapEff /proc/${second}/status`);
+      expect(out).toBe("CapEff:\t0000000000003000\n");
+      const again = await asWorker("bin/tbgw service install --cron --no-start");
+      expect([changes(again), again.out.includes("setcap")]).toEqual([[], false]);
+      await sandbox.run(`printf '#!/bin/sh\\n' >${home}/other`);
+      const sum = (await sandbox.run(`sha256sum ${home}/other`)).out.slice(0, 64);
+      const refused = await asWorker(`bin/tbgw upgrade other --sha256 ${sum}`);
+      expect(refused.out).toContain(`sudo setcap cap_net_admin,cap_net_raw=ep ${home}/bin/tbgw`);
+      expect(refused.code).toBe(2);
+      expect(await asWorker("bin/tbgw service uninstall")).toMatchObject({ code: 0 });
+      expect((await asWorker("crontab -l")).out).toBe("0 3 * * * backup\n");
+      expect((await sandbox.run("pgrep -f '[b]in/tbgw run'")).out).toBe("");
     },
     TIMEOUT_MS,
   );

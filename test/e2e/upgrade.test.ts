@@ -227,11 +227,14 @@ describe.each(MANAGERS)("tbgw upgrade under $kind", ({ kind, begin, again }) => 
       if (isFull) {
         await hideXz();
       }
+      await sandbox.run(`setcap cap_net_raw+ep ${PROGRAM}`);
       const ended = await sandbox.run(`${PROGRAM} upgrade ${good}.xz`);
       expect(ended.out).toContain("well       the gateway runs, and all that worked before works");
       expect(ended.code).toBe(0);
       expect(await sumOf(PROGRAM)).toBe(await sumOf(good));
       expect(await sumOf(`${PROGRAM}.previous`)).toBe(before);
+      // What belongs to the file goes over to the one that replaces it.
+      expect((await sandbox.run(`getcap ${PROGRAM}`)).out).toBe(`${PROGRAM} cap_net_raw=ep\n`);
       // The good program is a script: what runs is the genuine one, so that one is told what it replaces.
       const back = await sandbox.run(`${PROGRAM}.previous upgrade --rollback --wait 60`);
       expect(back.out).toContain("There is no /usr/local/bin/tbgw.previous.previous");
