@@ -27,6 +27,7 @@ const ERRORS = {
   ENODEV: 19,
   EACCES: 13,
   EBUSY: 16,
+  EUSERS: 87,
   EAFNOSUPPORT: 97,
   EPROTONOSUPPORT: 93,
   EALREADY: 114,
@@ -45,12 +46,12 @@ export function openHciDevice(
   const name = `hci${index}`;
   const fd = libc().socket(AF_BLUETOOTH, SOCK_RAW_CLOEXEC_NONBLOCK, BTPROTO_HCI);
   if (fd < 0) {
-    throw refusal(name, -fd, channel);
+    throw hciRefusal(name, -fd, channel);
   }
   const failure = bindHciDevice(libc(), fd, { index, channel, onTaken });
   if (failure !== 0) {
     closeSync(fd);
-    throw refusal(name, failure, channel);
+    throw hciRefusal(name, failure, channel);
   }
   return new DescriptorChannel(fd, name);
 }
@@ -109,8 +110,8 @@ function bind(
   return calls.setsockopt(fd, { level: SOL_HCI, name: HCI_FILTER }, filter);
 }
 
-/** What keeps the adapter from us, and the command that changes it. */
-function refusal(name: string, error: number, channel: HciChannel): TransientError {
+/** What keeps the adapter from us, by the number of the error, and the command that changes it. */
+export function hciRefusal(name: string, error: number, channel: HciChannel): TransientError {
   const text = (reason: string, help: string): TransientError =>
     new TransientError(`Cannot open Bluetooth adapter ${name}: ${reason}; ${help}`);
   switch (error) {
@@ -118,6 +119,7 @@ function refusal(name: string, error: number, channel: HciChannel): TransientErr
     case ERRORS.EACCES:
       return text("no permission", `run: setcap cap_net_raw,cap_net_admin+eip ${process.execPath}`);
     case ERRORS.EBUSY:
+    case ERRORS.EUSERS:
       return text(
         "it is in use",
         `run: systemctl stop bluetooth; hciconfig ${name} down${channel === "raw" ? "" : " (connections need the adapter alone)"}`,

@@ -2,7 +2,12 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { expect, test } from "bun:test";
 import { closeSync, readSync, writeSync } from "node:fs";
-import { bindHciDevice, DescriptorChannel, openHciDevice } from "../../src/platform/hci-device.ts";
+import {
+  bindHciDevice,
+  DescriptorChannel,
+  hciRefusal,
+  openHciDevice,
+} from "../../src/platform/hci-device.ts";
 import { HciPort } from "../../src/platform/hci-socket.ts";
 import { until } from "../support/until.ts";
 
@@ -89,6 +94,24 @@ test.each([
   // HCIDEVDOWN of the kernel's hci_sock.h, for hci2 alone, and only where the adapter was busy.
   expect(requests).toEqual(binds[0] === 16 ? [[7, 0x400448ca, 2]] : []);
   expect(results).toEqual([]);
+});
+
+// Numbers of Linux's errno.h, the same on x64 and ARM64.
+test.each([
+  [1, "user", "no permission; run: setcap cap_net_raw,cap_net_admin+eip /"],
+  [13, "raw", "no permission; run: setcap cap_net_raw,cap_net_admin+eip /"],
+  [16, "raw", "it is in use; run: systemctl stop bluetooth; hciconfig hci1 down"],
+  [16, "user", "run: systemctl stop bluetooth; hciconfig hci1 down (connections need"],
+  [87, "user", "it is in use; run: systemctl stop bluetooth; hciconfig hci1 down"],
+  [19, "user", "there is no such adapter; is it plugged in? `hciconfig -a`"],
+  [132, "user", "it is switched off; run: rfkill unblock bluetooth"],
+  [97, "user", "this kernel has no Bluetooth; run: modprobe bluetooth, or use"],
+  [93, "raw", "this kernel has no Bluetooth; run: modprobe bluetooth, or use"],
+  [5, "user", "error 5; `dmesg` may say more"],
+] as const)("error %i on the %s channel is said with what helps", (error, channel, text) => {
+  const { message } = hciRefusal("hci1", error, channel);
+  expect(message).toStartWith("Cannot open Bluetooth adapter hci1: ");
+  expect(message).toContain(text);
 });
 
 test.each([
