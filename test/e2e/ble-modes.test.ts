@@ -28,9 +28,9 @@ const door = (index: number, more: { readonly [key: string]: Json } = {}): Json 
   ...more,
 });
 
-const file = (port: number, more: { readonly [key: string]: Json }): Json => ({
+const file = (adapter: string, more: { readonly [key: string]: Json }): Json => ({
   name: "Doors",
-  adapter: `tcp:127.0.0.1:${port}`,
+  adapter,
   ...more,
 });
 
@@ -49,7 +49,9 @@ test(
   async () => {
     await using peer = await BlePeer.start();
     const devices = [0, 1, 2].map((index) => door(index, { pollPeriod: 10_000 }));
-    await using running = await RunningBle.start(file(peer.port, { maxConnections: 1, devices }));
+    await using running = await RunningBle.start(
+      file(peer.adapter, { maxConnections: 1, devices }),
+    );
     await until(
       "values of every door",
       async () => {
@@ -91,7 +93,7 @@ test(
     let handles: readonly (readonly number[])[] = [];
     {
       const devices = [door(0, { serverSideRpc: [map] })];
-      await using running = await RunningBle.start(file(peer.port, { devices }));
+      await using running = await RunningBle.start(file(peer.adapter, { devices }));
       await until("a value", () => running.values("Door1", "battery").length > 0, WAIT_MS);
       const text = JSON.stringify(await running.rpc("Door1", "map"));
       handles = [
@@ -126,7 +128,7 @@ test(
         serverSideRpc: [{ methodRPC: "getLeft", methodProcessing: "read", handle: left }],
       }),
     ];
-    await using running = await RunningBle.start(file(peer.port, { devices }));
+    await using running = await RunningBle.start(file(peer.adapter, { devices }));
     const seen = (key: string): Json | undefined => running.values("Door1", key)[0];
     await until(
       "all that are there",
@@ -173,7 +175,7 @@ test(
   async () => {
     await using peer = await BlePeer.start();
     await using running = await RunningBle.start(
-      file(peer.port, {
+      file(peer.adapter, {
         showMap: true,
         scanner: { timeout: 8000 },
         scanTimeSeconds: 10,
@@ -228,7 +230,7 @@ test(
       door(1, { extension: "Nobody" }),
     ];
     await using running = await RunningBle.start(
-      file(peer.port, { devices }),
+      file(peer.adapter, { devices }),
       new TestHost({ type: "ble", uplinks }),
     );
     await until(
@@ -253,8 +255,8 @@ test(
   "two connectors share one adapter; the end of the first costs the second nothing",
   async () => {
     await using peer = await BlePeer.start();
-    const first = await RunningBle.start(file(peer.port, { devices: [door(0)] }));
-    await using second = await RunningBle.start(file(peer.port, { devices: [door(1)] }));
+    const first = await RunningBle.start(file(peer.adapter, { devices: [door(0)] }));
+    await using second = await RunningBle.start(file(peer.adapter, { devices: [door(1)] }));
     await until(
       "values of both",
       () =>
@@ -265,7 +267,7 @@ test(
     const reads = second.values("Door2", "battery").length;
     await until("more values", () => second.values("Door2", "battery").length > reads + 2, WAIT_MS);
     expect(second.host.counters.get("disconnects") ?? 0).toBe(0);
-    await using third = await RunningBle.start(file(peer.port, { devices: [door(0)] }));
+    await using third = await RunningBle.start(file(peer.adapter, { devices: [door(0)] }));
     await until("the first door again", () => third.values("Door1", "battery").length > 0, WAIT_MS);
   },
   TIMEOUT_MS,
@@ -293,7 +295,7 @@ test(
     ];
     await using peer = await BlePeer.start();
     const running = await RunningBle.start(
-      file(peer.port, { devices: [door(0, { pollPeriod: 20, telemetry })] }),
+      file(peer.adapter, { devices: [door(0, { pollPeriod: 20, telemetry })] }),
     );
     const reads = (): number => running.host.counters.get("reads") ?? 0;
     const samples = [new Uint8Array(0), ...fc.sample(fc.uint8Array({ maxLength: 40 }), 40)];

@@ -1,9 +1,10 @@
-"""Bluetooth peripherals on virtual controllers; one more controller is the gateway's adapter, H4 over TCP.
+"""Bluetooth peripherals on virtual controllers; one more controller is the gateway's adapter: H4 over TCP on the port that is the
+argument, or with `vhci` in its place an adapter of the kernel, hci0.
 
 Prints "ready PORT", then a JSON line for each write, each return after `drops`, and each read that is not answered. Reads commands from standard input, one a line:
 `drop NAME` ends the link; `drops NAME COUNT SEED` ends this one and those that follow, each after up to half a second, COUNT times;
 `away NAME` ends it and stops advertising; `back NAME` advertises again; `hang NAME` and `wake NAME`: reads are not answered, and are
-again; `value NAME HEX`: what its battery level is from now on; `kick` closes the gateway's connection to the adapter; `reset`: the
+again; `value NAME HEX`: what its battery level is from now on; `kick` closes the gateway's connection to the adapter, or unplugs it and plugs it in; `reset`: the
 adapter resets itself and says so.
 """
 import asyncio
@@ -23,6 +24,7 @@ from bumble.hci import Address
 from bumble.host import Host
 from bumble.link import LocalLink
 from bumble.transport.tcp_server import open_tcp_server_transport_with_socket
+from bumble.transport.vhci import open_vhci_transport
 
 BATTERY = "180F"
 LEVEL = "2A19"
@@ -186,18 +188,23 @@ class Peripheral:
 
 async def main():
     link = LocalLink()
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", int(sys.argv[1])))
-    sock.listen()
-    transport = await open_tcp_server_transport_with_socket(sock)
-    Controller("gateway", host_source=transport.source, host_sink=transport.sink, link=link)
+    if sys.argv[1] == "vhci":
+        port = 0
+        transport = await open_vhci_transport(None)
+    else:
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", int(sys.argv[1])))
+        sock.listen()
+        port = sock.getsockname()[1]
+        transport = await open_tcp_server_transport_with_socket(sock)
+    gateway = Controller("gateway", host_source=transport.source, host_sink=transport.sink, link=link)
     peripherals = {}
     for number in range(1, 5):
         peripheral = Peripheral(link, f"Door {number}", f"F0:F1:F2:F3:F4:0{number}", 90 + number)
         peripherals[peripheral.name.replace(" ", "")] = peripheral
         await peripheral.start()
     ticking = [asyncio.create_task(one.tick()) for one in peripherals.values()]
-    print(f"ready {sock.getsockname()[1]} {len(ticking)}", flush=True)
+    print(f"ready {port} {len(ticking)}", flush=True)
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
@@ -206,7 +213,12 @@ async def main():
             # A controller loses its links by a reset; this one keeps them.
             for one in peripherals.values():
                 await one.drop()
-            if command == "kick":
+            if command == "kick" and port == 0:
+                await transport.close()
+                transport = await open_vhci_transport(None)
+                gateway.host = transport.sink
+                transport.source.set_packet_sink(gateway)
+            elif command == "kick":
                 if transport.sink.transport is not None:
                     transport.sink.transport.close()
             else:

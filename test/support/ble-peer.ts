@@ -2,6 +2,9 @@ import { join } from "node:path";
 import { pythonWithPeers } from "./python.ts";
 import { until } from "./until.ts";
 
+/** Whether the adapter is `hci0` of the kernel, by /dev/vhci, and not a port: `bluetooth-kernel.sh` runs tests so. */
+export const HAS_KERNEL = process.env["TBGW_BLE_KERNEL"] === "1";
+
 /** Names of three peripherals; there is one more, `doorAddress(3)`. */
 export const DOORS = ["Door1", "Door2", "Door3"] as const;
 
@@ -27,9 +30,10 @@ export class BlePeer implements AsyncDisposable {
     this.#collect().catch(() => undefined);
   }
 
-  static async start(port = 0): Promise<BlePeer> {
+  static async start(): Promise<BlePeer> {
+    const place = HAS_KERNEL ? "vhci" : "0";
     const child = Bun.spawn(
-      [await pythonWithPeers(), join(import.meta.dir, "ble-peer.py"), String(port)],
+      [await pythonWithPeers(), join(import.meta.dir, "ble-peer.py"), place],
       { stdin: "pipe", stdout: "pipe", stderr: "inherit" },
     );
     const peer = new BlePeer(child);
@@ -39,6 +43,11 @@ export class BlePeer implements AsyncDisposable {
 
   get port(): number {
     return Number(/ready (\d+)/.exec(this.#output)?.[1]);
+  }
+
+  /** The adapter, as a connector file names it. */
+  get adapter(): string {
+    return HAS_KERNEL ? "hci0" : `tcp:127.0.0.1:${this.port}`;
   }
 
   /** `drop Door1`, `drops Door1 20 7`, `away Door1`, `back Door1`, `hang Door1`, `wake Door1`, `value Door1 0a0b`, `kick`, `reset`. */
