@@ -30,6 +30,8 @@ const ERRORS = {
   EUSERS: 87,
   EAFNOSUPPORT: 97,
   EPROTONOSUPPORT: 93,
+  EADDRNOTAVAIL: 99,
+  ENETDOWN: 100,
   EALREADY: 114,
   ERFKILL: 132,
 } as const;
@@ -129,6 +131,10 @@ export function hciRefusal(name: string, error: number, channel: HciChannel): Tr
         "there is no such adapter",
         "is it plugged in? `hciconfig -a` (package bluez) lists what is there",
       );
+    case ERRORS.ENETDOWN:
+      return text("it is down", `run: hciconfig ${name} up`);
+    case ERRORS.EADDRNOTAVAIL:
+      return text("it has no address", "run: btmgmt static-addr C0:11:22:33:44:55");
     case ERRORS.ERFKILL:
       return text("it is switched off", "run: rfkill unblock bluetooth");
     case ERRORS.EAFNOSUPPORT:
@@ -197,9 +203,13 @@ export class DescriptorChannel implements ByteChannel {
     if (!this.#isOpen) {
       return;
     }
-    const isDown = cause instanceof Error && "code" in cause && cause.code === "ENETDOWN";
-    const state = isDown ? `is down; run: hciconfig ${this.#name} up` : "is gone";
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    // On the raw channel the first command tells.
+    if (code === "EPERM" || code === "ENETDOWN") {
+      this.#closed.resolve(hciRefusal(this.#name, ERRORS[code], "raw"));
+      return;
+    }
     const options = cause === undefined ? {} : { cause };
-    this.#closed.resolve(new TransientError(`Bluetooth adapter ${this.#name} ${state}`, options));
+    this.#closed.resolve(new TransientError(`Bluetooth adapter ${this.#name} is gone`, options));
   }
 }

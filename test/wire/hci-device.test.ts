@@ -104,6 +104,8 @@ test.each([
   [16, "user", "run: systemctl stop bluetooth; hciconfig hci1 down (connections need"],
   [87, "user", "it is in use; run: systemctl stop bluetooth; hciconfig hci1 down"],
   [19, "user", "there is no such adapter; is it plugged in? `hciconfig -a`"],
+  [99, "raw", "it has no address; run: btmgmt static-addr"],
+  [100, "raw", "it is down; run: hciconfig hci1 up"],
   [132, "user", "it is switched off; run: rfkill unblock bluetooth"],
   [97, "user", "this kernel has no Bluetooth; run: modprobe bluetooth, or use"],
   [93, "raw", "this kernel has no Bluetooth; run: modprobe bluetooth, or use"],
