@@ -85,7 +85,10 @@ test(
     await peer.say("away Door1");
     await until(
       "its method fails at once",
-      async () => (await platform.rpc("Door1", "getLabel", null)).includes("not connected"),
+      async () =>
+        (await platform.rpc("Door1", "getLabel", null, { timeoutMs: WAIT_MS })).includes(
+          "not connected",
+        ),
       WAIT_MS,
     );
     const status = await showStatus(gateway);
