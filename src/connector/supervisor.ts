@@ -63,6 +63,11 @@ export interface SupervisorOptions {
   ) => Promise<Connector>;
   /** Notes which connector is at work, to be named if it never comes back. */
   readonly working?: (connector: string) => void;
+  /** Told when it cannot be started or has ended by itself, and with `undefined` when an instance runs. */
+  readonly onTrouble?: (
+    setup: ConnectorSetup,
+    trouble: { readonly state: "invalid" | "failed"; readonly reason: string } | undefined,
+  ) => void;
   /** Told of each instance when it begins to run; the result is disposed as soon as it ends or is asked to. */
   readonly onRunning?: (setup: ConnectorSetup, connector: Connector) => Disposable;
 }
@@ -129,7 +134,7 @@ export class ConnectorSupervisor {
 
   /** Resolves when `signal` has aborted and the last instance is gone, or at once when the configuration is invalid. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#options;
+    const { clock, log, onTrouble } = this.#options;
     const { name } = this.#setup;
     let pauseMs = FIRST_PAUSE_MS;
     while (!signal.aborted) {
@@ -141,6 +146,7 @@ export class ConnectorSupervisor {
       }
       if (end instanceof ConfigError) {
         this.#state = "invalid";
+        onTrouble?.(this.#setup, { state: "invalid", reason: errorText(end) });
         log.error("Connector has an invalid configuration", { connector: name, error: end });
         return;
       }
@@ -151,6 +157,7 @@ export class ConnectorSupervisor {
       }
       const error = end === undefined ? "it returned before it was stopped" : errorText(end);
       log.error("Connector ended and is started again", { connector: name, error, pauseMs });
+      onTrouble?.(this.#setup, { state: "failed", reason: error });
       await clock.sleep(pauseMs * (1 - JITTER * Math.random()), signal).catch(() => undefined);
       pauseMs = Math.min(LAST_PAUSE_MS, pauseMs * 2);
     }
@@ -170,6 +177,7 @@ export class ConnectorSupervisor {
     try {
       connector = await this.#createInstance(revocable.host, stray, { life: life.signal, signal });
       this.#state = "running";
+      this.#options.onTrouble?.(this.#setup, undefined);
       this.#created.resolve();
       await this.#runInstance(connector, stray, signal);
     } catch (error) {

@@ -9,6 +9,7 @@ import { type Logger, rateLimited } from "../sdk/logger.ts";
 import { BUILD_MS } from "../version.ts";
 import { Announced } from "./announced.ts";
 import { ConnectorDirectory } from "./connector-directory.ts";
+import { ConnectorErrors } from "./connector-errors.ts";
 import { DeviceService, plainDevices } from "./device-service.ts";
 import type { Devices } from "./devices.ts";
 import { DownlinkServices } from "./downlink-services.ts";
@@ -63,6 +64,7 @@ export class Gateway implements AsyncDisposable {
   readonly #views: LocalViews;
   readonly #status: StatusReader;
   readonly #statistics: Statistics;
+  readonly #errors: ConnectorErrors;
   #stopped: Promise<void> | undefined;
 
   private constructor(setup: GatewaySetup, options: GatewayOptions, parts: GatewayParts) {
@@ -95,6 +97,12 @@ export class Gateway implements AsyncDisposable {
     this.#services = this.#buildServices(parts);
     const { clock, onFailure } = options;
     this.#creating = this.#creatingOptions();
+    this.#errors = new ConnectorErrors({
+      clock,
+      log: this.#log,
+      publish: (values) => this.#own.publish(values),
+      hide: (text) => this.#logs.secrets.hide(text),
+    });
     this.#connectors = new ConnectorSet({
       clock,
       log: this.#log,
@@ -106,12 +114,16 @@ export class Gateway implements AsyncDisposable {
           log: this.#log,
           createHost: (made) => createHost(made, this.#services),
           working: (name) => this.#delivery.working(name),
+          onTrouble: (made, trouble) => this.#errors.note(made, trouble),
           create: (made, host, signal) => createInstance(made, host, signal, this.#creating),
           onRunning: ({ id, name, type }, running) =>
             this.#directory.add({ id, name, type, connector: running }),
         }),
       stale: async () => (await this.#extensions?.refresh()) ?? new Set(),
-      onEnded: ({ id }) => this.#pipeline.forget(id),
+      onEnded: async ({ id }) => {
+        this.#errors.ended(id);
+        await this.#pipeline.forget(id);
+      },
       onFailure,
     });
     this.#status = this.#buildStatus();
@@ -204,6 +216,7 @@ export class Gateway implements AsyncDisposable {
 
   async #stopOnce(): Promise<void> {
     await this.#configuration?.[Symbol.asyncDispose]();
+    this.#errors[Symbol.dispose]();
     this.#deviceService.stopping();
     await this.#down[Symbol.asyncDispose]();
     await this.#connectors[Symbol.asyncDispose]();
@@ -234,6 +247,7 @@ export class Gateway implements AsyncDisposable {
     if (this.#setup.statistics !== undefined) {
       this.#statistics.start(this.#setup.statistics);
     }
+    this.#errors.unusable(this.#setup.unusable ?? []);
     this.#connectors.start(this.#setup.connectors);
     this.#log.info("Gateway is running", {
       connectors: this.#setup.connectors.length,
@@ -263,6 +277,7 @@ export class Gateway implements AsyncDisposable {
           const parts = { log: this.#log, pipeline, devices, statistics, shell, views };
           changeSettings(this.#setup, setup, parts);
           this.#setup = { ...setup, files };
+          this.#errors.unusable(setup.unusable ?? []);
         },
       });
     }

@@ -239,6 +239,11 @@ test(
     expect(states["Good"]).toEqual({ state: "running", restarts: 0 });
     expect(states["Wrong"]).toMatchObject({ state: "invalid" });
     expect(gateway.said("Good runs")).toBe(1);
+    const told = (): string =>
+      gateway.platform.getClient("gateway")["connector_errors"]?.text ?? "";
+    const reasons = ["Wrong", "no create", "longer than 200 ms", "returned before", "stray timer"];
+    await gateway.platform.until(() => reasons.every((reason) => told().includes(reason)), 20_000);
+    expect(Object.keys(JSON.parse(told())).toSorted()).toEqual(names.slice(1).toSorted());
     for (const text of [
       "no create",
       "create took longer than 200 ms",
