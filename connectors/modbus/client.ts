@@ -43,8 +43,6 @@ export type ModbusRequest =
 export interface ModbusReply {
   /** Bytes of a read: registers high byte first, or coils with the first one in the lowest bit. Empty for a write. */
   readonly bytes: Uint8Array;
-  /** From the end of the request to the first byte of the answer. */
-  readonly turnaroundMs: number;
   /** From the start of the request to the whole answer. */
   readonly elapsedMs: number;
 }
@@ -72,7 +70,6 @@ export class ModbusClient implements AsyncDisposable {
       framing: line.framing,
       datagrams: line.kind === "udp",
       localEcho: line.kind === "serial" && line.serial.localEcho,
-      clock,
     });
     this.#rtu = new ModbusRTU(this.#port);
     this.#rtu.open();
@@ -128,10 +125,7 @@ export class ModbusClient implements AsyncDisposable {
         resolve(new Uint8Array(0));
       }
       const bytes = await promise;
-      const endMs = this.#clock.monotonicMs();
-      const sentMs = this.#port.sentMs;
-      const turnaroundMs = Math.max(0, (this.#port.firstByteMs ?? endMs) - sentMs);
-      return { bytes, turnaroundMs, elapsedMs: endMs - startMs };
+      return { bytes, elapsedMs: this.#clock.monotonicMs() - startMs };
     } finally {
       this.#waiting.delete(reject);
       this.#port.forget(slot);

@@ -1,5 +1,4 @@
 import { EventEmitter } from "node:events";
-import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
 import { AnswerReader } from "./answer-reader.ts";
 import { encodeFrame, encodeRtu, type Framing } from "./frames.ts";
@@ -36,12 +35,8 @@ export class FramedPort extends EventEmitter {
   _transactionIdWrite = 1;
   isOpen = true;
   readonly counters: PortCounters = { crcErrors: 0, foreignFrames: 0 };
-  /** When the first byte of an answer came, and when the last request went out; monotonic. */
-  firstByteMs: number | undefined;
-  sentMs = 0;
   readonly #transport: Transport;
   readonly #framing: Framing;
-  readonly #clock: Clock;
   readonly #reader: AnswerReader;
   readonly #pending = new Map<number, PendingRequest>();
   readonly #broken = Promise.withResolvers<TransientError>();
@@ -54,13 +49,11 @@ export class FramedPort extends EventEmitter {
       readonly framing: Framing;
       readonly datagrams: boolean;
       readonly localEcho: boolean;
-      readonly clock: Clock;
     },
   ) {
     super();
     this.#transport = transport;
     this.#framing = options.framing;
-    this.#clock = options.clock;
     this.#localEcho = options.localEcho;
     this.#reader = new AnswerReader({
       framing: options.framing,
@@ -102,8 +95,6 @@ export class FramedPort extends EventEmitter {
     if (this.#localEcho) {
       this.#reader.expectEcho(bytes);
     }
-    this.firstByteMs = undefined;
-    this.sentMs = this.#clock.monotonicMs();
     this.#transport.write(bytes);
   }
 
@@ -118,7 +109,6 @@ export class FramedPort extends EventEmitter {
   }
 
   #receive(bytes: Uint8Array): void {
-    this.firstByteMs ??= this.#clock.monotonicMs();
     const isReadable = this.#reader.push(bytes, this.#pending, (request, frame) => {
       this.#pending.delete(request.slot);
       this._transactionIdRead = request.slot;

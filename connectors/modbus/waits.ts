@@ -45,9 +45,9 @@ export class AnswerWaits {
 
   /** An answer came. */
   seen(reply: ModbusReply, request: ModbusRequest): void {
-    const { line, timing } = this.#line;
-    const sendingMs = timing.charMs * wireSize(line.framing, pduSizes(request)[0]);
-    this.#longestTurnaroundMs = Math.max(this.#longestTurnaroundMs, reply.turnaroundMs - sendingMs);
+    // Not by its first byte: on some lines that is the request, which comes back.
+    const turnaroundMs = reply.elapsedMs - this.#charactersMs(request);
+    this.#longestTurnaroundMs = Math.max(this.#longestTurnaroundMs, turnaroundMs);
     this.#longestAnswerMs = Math.max(this.#longestAnswerMs, reply.elapsedMs);
   }
 
@@ -88,10 +88,13 @@ export class AnswerWaits {
 
   /** Time both frames take on a serial line, with the silence behind each. */
   #frameMs(request: ModbusRequest): number {
+    return this.#charactersMs(request) + 2 * this.#line.timing.gapMs;
+  }
+
+  #charactersMs(request: ModbusRequest): number {
     const { line, timing } = this.#line;
     const [sent, answered] = pduSizes(request);
-    const characters = wireSize(line.framing, sent) + wireSize(line.framing, answered);
-    return timing.charMs * characters + 2 * timing.gapMs;
+    return timing.charMs * (wireSize(line.framing, sent) + wireSize(line.framing, answered));
   }
 }
 

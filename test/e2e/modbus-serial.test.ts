@@ -140,13 +140,19 @@ test(
   async () => {
     await using pair = await PtyPair.open();
     await using simulator = await RtuSimulator.open(pair.theirs);
-    simulator.slow.set(2, 600);
+    simulator.slow.set(2, 450);
+    simulator.echoes = true;
     await using running = await RunningModbus.withSlaves([
-      slave(pair.ours, 1, { timeout: 35 }),
-      slave(pair.ours, 2, { timeout: 35 }),
+      slave(pair.ours, 1, { timeout: 35, handleLocalEcho: true }),
+      slave(pair.ours, 2, { timeout: 35, handleLocalEcho: true }),
     ]);
-    await running.records(2, "unit 2");
+    await running.records(3, "unit 2");
     expectRight(running);
+    // What it needs is known from its first answer on: its echo is none.
+    const downs = running.host.lines.filter(
+      ({ message, fields }) => message === "Device is down" && fields["device"] === "unit 2",
+    );
+    expect(downs.length).toBe(1);
   },
   TIMEOUT_MS,
 );

@@ -23,6 +23,8 @@ export class RtuSimulator implements AsyncDisposable {
   readonly slow = new Map<number, number>();
   /** Requests by unit. */
   readonly requests = new Map<number, number>();
+  /** The line repeats to the master what it sends. */
+  echoes = false;
   /** Changes answers on their way. */
   distort: Distort = (answer) => answer;
   readonly #port: SerialPort;
@@ -36,6 +38,9 @@ export class RtuSimulator implements AsyncDisposable {
     const reader = new RequestReader("rtu");
     port.onData = (bytes) => {
       const startMs = systemClock.monotonicMs();
+      if (this.echoes) {
+        port.write(Uint8Array.from(bytes));
+      }
       for (const request of reader.push(bytes) ?? []) {
         this.#sending = this.#sending.then(() => this.#answer(request, startMs));
       }
