@@ -30,14 +30,38 @@ interface WaitingLine {
   readonly isShared: boolean;
 }
 
+/** A slow answer counts for at least so many further ones: one hiccup must not have the others wait for ever. */
+const REMEMBERED = 1000;
+
+/** The longest of the last 1,000 to 2,000 times; 0 when there is none. */
+class RecentLongest {
+  #beforeMs = 0;
+  #nowMs = 0;
+  #count = 0;
+
+  get longestMs(): number {
+    return Math.max(this.#beforeMs, this.#nowMs);
+  }
+
+  add(timeMs: number): void {
+    this.#nowMs = Math.max(this.#nowMs, timeMs);
+    this.#count += 1;
+    if (this.#count === REMEMBERED) {
+      this.#beforeMs = this.#nowMs;
+      this.#nowMs = 0;
+      this.#count = 0;
+    }
+  }
+}
+
 /**
  * How long to wait for one unit: as configured while it has the line for itself, else as little as its answers so far allow, because
  * others wait meanwhile.
  */
 export class AnswerWaits {
   readonly #line: WaitingLine;
-  #longestTurnaroundMs = 0;
-  #longestAnswerMs = 0;
+  readonly #turnarounds = new RecentLongest();
+  readonly #answers = new RecentLongest();
 
   constructor(line: WaitingLine) {
     this.#line = line;
@@ -46,9 +70,8 @@ export class AnswerWaits {
   /** An answer came. */
   seen(reply: ModbusReply, request: ModbusRequest): void {
     // Not by its first byte: on some lines that is the request, which comes back.
-    const turnaroundMs = reply.elapsedMs - this.#charactersMs(request);
-    this.#longestTurnaroundMs = Math.max(this.#longestTurnaroundMs, turnaroundMs);
-    this.#longestAnswerMs = Math.max(this.#longestAnswerMs, reply.elapsedMs);
+    this.#turnarounds.add(reply.elapsedMs - this.#charactersMs(request));
+    this.#answers.add(reply.elapsedMs);
   }
 
   /** How long to wait for the answer to a request. */
@@ -61,7 +84,7 @@ export class AnswerWaits {
       return talk.timeoutMs;
     }
     if (line.kind === "serial") {
-      const slackMs = Math.max(SERIAL_SLACK_MS, 4 * this.#longestTurnaroundMs);
+      const slackMs = Math.max(SERIAL_SLACK_MS, 4 * this.#turnarounds.longestMs);
       return Math.min(talk.timeoutMs, this.#frameMs(request) + slackMs);
     }
     return Math.min(talk.timeoutMs, this.#likelyMs());
@@ -74,15 +97,15 @@ export class AnswerWaits {
    */
   forProbe({ timeoutMs, responseTimeoutMs }: TalkSettings, attempt: number): number {
     const isSharedSerial = this.#line.line.kind === "serial" && this.#line.isShared;
-    const isUnheard = this.#longestAnswerMs === 0;
+    const isUnheard = this.#answers.longestMs === 0;
     const isPatient = attempt % PATIENT_EVERY === (isUnheard ? 1 : 0);
     const serialMs = isPatient ? PATIENT_PROBE_MS : SERIAL_PROBE_MS;
     return responseTimeoutMs ?? Math.min(timeoutMs, isSharedSerial ? serialMs : this.#likelyMs());
   }
 
   #likelyMs(): number {
-    return this.#longestAnswerMs > 0
-      ? Math.max(LEAST_WAIT_MS, 8 * this.#longestAnswerMs)
+    return this.#answers.longestMs > 0
+      ? Math.max(LEAST_WAIT_MS, 8 * this.#answers.longestMs)
       : FIRST_WAIT_MS;
   }
 
