@@ -197,8 +197,7 @@ async def main():
         sock.listen()
         port = sock.getsockname()[1]
         transport = await open_tcp_server_transport_with_socket(sock)
-    # The kernel brings no adapter up that has no address.
-    gateway = Controller("gateway", public_address="F0:F1:F2:F3:F4:FF", host_source=transport.source, host_sink=transport.sink, link=link)
+    gateway = Controller("gateway", host_source=transport.source, host_sink=transport.sink, link=link)
     peripherals = {}
     for number in range(1, 5):
         peripheral = Peripheral(link, f"Door {number}", f"F0:F1:F2:F3:F4:0{number}", 90 + number)
