@@ -24,10 +24,10 @@ export interface ConnectorTrouble {
 export interface ConnectorErrorsDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Publishes client attributes of the gateway. */
-  readonly publish: (values: Values) => Promise<void>;
-  /** Takes out what must not be shown. */
-  readonly hide: (text: string) => string;
+  /** The attributes of the gateway. */
+  readonly own: { publish(values: Values): Promise<void> };
+  /** What must not be shown. */
+  readonly secrets: { hide(text: string): string };
 }
 
 interface Entry extends ConnectorTrouble {
@@ -109,11 +109,14 @@ export class ConnectorErrors implements Disposable {
   }
 
   #tell(): void {
-    const { hide, log, publish } = this.#deps;
+    const { log, own, secrets } = this.#deps;
     const all = [...this.#unusable, ...this.#failed.values()];
     const shown = all
       .slice(0, MAX_NAMES)
-      .map(({ name, state, reason }) => [name, hide(`${state}: ${reason}`).slice(0, MAX_CHARS)]);
+      .map(({ name, state, reason }) => [
+        name,
+        secrets.hide(`${state}: ${reason}`).slice(0, MAX_CHARS),
+      ]);
     const rest = all.length - shown.length;
     const errors: Values = Object.fromEntries([
       ...shown,
@@ -123,8 +126,10 @@ export class ConnectorErrors implements Disposable {
       return;
     }
     this.#told = errors;
-    publish({ [CONNECTOR_ERRORS]: errors }).catch((error: unknown) =>
-      log.warn("The platform cannot be told of the connectors that do not run", { error }),
-    );
+    own
+      .publish({ [CONNECTOR_ERRORS]: errors })
+      .catch((error: unknown) =>
+        log.warn("The platform cannot be told of the connectors that do not run", { error }),
+      );
   }
 }

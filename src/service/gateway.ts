@@ -1,7 +1,6 @@
-import { type CreateOptions, createInstance } from "../connector/create.ts";
-import { createHost, gatewayUplink, type HostServices } from "../connector/host.ts";
-import { ConnectorSet } from "../connector/reload.ts";
-import { ConnectorSupervisor } from "../connector/supervisor.ts";
+import type { CreateOptions } from "../connector/create.ts";
+import { gatewayUplink, type HostServices } from "../connector/host.ts";
+import type { ConnectorSet } from "../connector/reload.ts";
 import { DeliveryClient } from "../delivery/client.ts";
 import { LogSettings } from "../logging/settings.ts";
 import { Pipeline } from "../pipeline/uplink.ts";
@@ -10,6 +9,7 @@ import { BUILD_MS } from "../version.ts";
 import { Announced } from "./announced.ts";
 import { ConnectorDirectory } from "./connector-directory.ts";
 import { ConnectorErrors } from "./connector-errors.ts";
+import { connectorSet } from "./connector-set.ts";
 import { DeviceService, plainDevices } from "./device-service.ts";
 import type { Devices } from "./devices.ts";
 import { DownlinkServices } from "./downlink-services.ts";
@@ -97,34 +97,20 @@ export class Gateway implements AsyncDisposable {
     this.#services = this.#buildServices(parts);
     const { clock, onFailure } = options;
     this.#creating = this.#creatingOptions();
-    this.#errors = new ConnectorErrors({
+    const { secrets } = this.#logs;
+    this.#errors = new ConnectorErrors({ clock, log: this.#log, own: this.#own, secrets });
+    this.#connectors = connectorSet({
       clock,
-      log: this.#log,
-      publish: (values) => this.#own.publish(values),
-      hide: (text) => this.#logs.secrets.hide(text),
-    });
-    this.#connectors = new ConnectorSet({
-      clock,
-      log: this.#log,
-      logging: ({ name, logLevel, enableRemoteLogging = false }) =>
-        this.#logs.levels.setConnector(name, { logLevel, enableRemoteLogging }),
-      supervise: (connector) =>
-        new ConnectorSupervisor(connector, {
-          clock,
-          log: this.#log,
-          createHost: (made) => createHost(made, this.#services),
-          working: (name) => this.#delivery.working(name),
-          onTrouble: (made, trouble) => this.#errors.note(made, trouble),
-          create: (made, host, signal) => createInstance(made, host, signal, this.#creating),
-          onRunning: ({ id, name, type }, running) =>
-            this.#directory.add({ id, name, type, connector: running }),
-        }),
-      stale: async () => (await this.#extensions?.refresh()) ?? new Set(),
-      onEnded: async ({ id }) => {
-        this.#errors.ended(id);
-        await this.#pipeline.forget(id);
-      },
       onFailure,
+      log: this.#log,
+      logs: this.#logs,
+      delivery: this.#delivery,
+      directory: this.#directory,
+      pipeline: this.#pipeline,
+      errors: this.#errors,
+      extensions: this.#extensions,
+      services: this.#services,
+      creating: this.#creating,
     });
     this.#status = this.#buildStatus();
     this.#statistics = new Statistics({

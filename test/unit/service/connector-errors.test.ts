@@ -10,11 +10,13 @@ function scene() {
   const errors = new ConnectorErrors({
     clock,
     log: memoryLog().log,
-    publish: async (values) => {
-      told.push(values);
-      return await Promise.resolve();
+    own: {
+      publish: async (values) => {
+        told.push(values);
+        return await Promise.resolve();
+      },
     },
-    hide: (text) => text.replaceAll("s3cret", "***"),
+    secrets: { hide: (text) => text.replaceAll("s3cret", "***") },
   });
   const last = (): unknown => told.at(-1)?.["connector_errors"];
   return { clock, told, errors, last };
