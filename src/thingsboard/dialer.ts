@@ -119,7 +119,7 @@ export class Dialer {
       return await this.#attempt(dial, 4, signal).catch(refuse);
     }
     try {
-      return await this.#attempt(dial, 5, signal);
+      return await this.#attempt5(dial, signal);
     } catch (error) {
       const hangup = error instanceof ConnectUnanswered;
       if (!hangup && !(error instanceof ConnectRefused && isVersionCode(error.code))) {
@@ -132,6 +132,18 @@ export class Dialer {
         { host },
       );
       return link;
+    }
+  }
+
+  /** A line that is cut looks like a server that hangs up on MQTT 5, and 3.1.1 would hide refusals for as long as the connection lasts. */
+  async #attempt5(dial: Dial, signal: AbortSignal): Promise<MqttLink> {
+    try {
+      return await this.#attempt(dial, 5, signal);
+    } catch (error) {
+      if (error instanceof ConnectUnanswered) {
+        return await this.#attempt(dial, 5, signal);
+      }
+      throw error;
     }
   }
 

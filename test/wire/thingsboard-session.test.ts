@@ -150,6 +150,20 @@ describe("a session", () => {
     expect(rig.session.state.protocol).toBe("5");
   });
 
+  test("does not take one cut during CONNECT for a server without MQTT 5, but two in a row", async () => {
+    await using rig = await UplinkRig.open({ idle: true, speed: 100 });
+    rig.server.faults.closeAfter({ packets: 1, times: 1 });
+    rig.start();
+    await connected(rig);
+    expect(rig.session.state.protocol).toBe("5");
+    await rig.server.down();
+    await rig.until("it is down", () => rig.session.state.link !== "connected");
+    rig.server.faults.closeAfter({ packets: 1, times: 2 });
+    await rig.server.up();
+    await connected(rig);
+    expect(rig.session.state.protocol).toBe("3.1.1");
+  });
+
   test("says bad credentials once, in words, and waits 60 s", async () => {
     await using rig = await UplinkRig.open({
       speed: 200,
