@@ -2,6 +2,7 @@ import { BatchWriter, type EncodedRecord } from "#sdk/batch";
 import type { Clock } from "#sdk/clock";
 import { TransientError } from "#sdk/errors";
 import { addReason, type CollectedCounts, mergeReasons } from "#sdk/ledger";
+import { orAborted } from "#sdk/or-aborted";
 import { MAX_BATCHES_IN_FLIGHT, MAX_BYTES_IN_FLIGHT } from "./port.ts";
 
 /** Text collected for one batch before it must leave. */
@@ -58,6 +59,7 @@ export class Batcher {
     signal: AbortSignal,
   ): Promise<void> {
     while (this.#isFull()) {
+      signal.throwIfAborted();
       this.#space ??= Promise.withResolvers<void>();
       await orAborted(this.#space.promise, signal);
     }
@@ -201,17 +203,4 @@ function addCounts(left: CollectedCounts, right: CollectedCounts): CollectedCoun
     filtered: mergeReasons(left.filtered, right.filtered),
     rejected: mergeReasons(left.rejected, right.rejected),
   };
-}
-
-/** The promise, or the abort, whichever is first. */
-async function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const abort = Promise.withResolvers<never>();
-  const onAbort = (): void => abort.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    await Promise.race([promise, abort.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "#sdk/clock";
 import type { Logger } from "#sdk/logger";
+import { orAborted } from "#sdk/or-aborted";
 import { supervise } from "#sdk/supervise";
 import type { Cursor, EventStore } from "../storage/event-store.ts";
 
@@ -65,7 +66,7 @@ export class Releaser {
   async #work(signal: AbortSignal, healthy: () => void): Promise<void> {
     for (let groups = 0; ; groups += 1) {
       await this.#something(signal);
-      await this.#flush();
+      await this.#flush(signal);
       if (groups === 0) {
         healthy();
       }
@@ -79,7 +80,8 @@ export class Releaser {
     }
   }
 
-  async #flush(): Promise<void> {
+  /** A disk that refuses may not answer for days. What it was told it knows, also when nobody waits any more. */
+  async #flush(signal: AbortSignal): Promise<void> {
     const { store } = this.#host;
     const released = this.#released;
     let quarantined = this.#quarantined;
@@ -88,14 +90,15 @@ export class Releaser {
     this.#working = released.length + quarantined.length;
     try {
       if (released.length > 0) {
-        await store.release(released);
+        await orAborted(store.release(released), signal);
         released.length = 0;
       }
       const asked = quarantined;
       quarantined = [];
       // All in one commit: with one each, a device that is always refused would hold up every release.
-      const ends = await Promise.allSettled(
-        asked.map(({ cursor, reason }) => store.quarantine(cursor, reason)),
+      const ends = await orAborted(
+        Promise.allSettled(asked.map(({ cursor, reason }) => store.quarantine(cursor, reason))),
+        signal,
       );
       quarantined = asked.filter((_, index) => ends[index]?.status === "rejected");
       throwFirst(ends);

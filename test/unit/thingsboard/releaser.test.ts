@@ -90,6 +90,26 @@ test("records set aside share a commit, so that many of them delay no release", 
   await running;
 });
 
+test("ends with its signal although a disk that refuses does not answer", async () => {
+  const clock = new FakeClock();
+  const unanswered = Promise.withResolvers<void>();
+  const silent: EventStore = { ...store(0, []), release: () => unanswered.promise };
+  const releaser = new Releaser({ store: silent, clock, log: memoryLog().log });
+  const stop = new AbortController();
+  let isOver = false;
+  const running = Promise.allSettled([releaser.run(stop.signal)]).then(() => {
+    isOver = true;
+  });
+  releaser.release(at(1));
+  await clock.advance(1000);
+  stop.abort(new Error("the test is over"));
+  await clock.advance(1000);
+  expect(isOver).toBe(true);
+  // As a store does that is closed in the end: nobody listens any more.
+  unanswered.reject(new TransientError("The event store is closed"));
+  await running;
+});
+
 test("a disk that refuses now and then is asked again soon each time, and said to be back", async () => {
   const clock = new FakeClock();
   const { log, messages } = memoryLog();
