@@ -95,7 +95,7 @@ test(
     expect(host.texts.length).toBeGreaterThanOrEqual(60);
     expect(host.statuses.at(-1)?.status).toBe("connected");
   },
-  TIMEOUT_MS,
+  runs(TIMEOUT_MS),
 );
 
 test(
