@@ -1,3 +1,5 @@
+import { formatPath } from "#sdk/config";
+import { indexInFile } from "#sdk/config-places";
 import type { Explanation } from "#sdk/connector";
 import { DataError } from "#sdk/errors";
 import { type DeviceData, epochMs } from "#sdk/model";
@@ -13,7 +15,8 @@ const EXAMPLE_BYTES = 20;
 
 /** For each item what is asked of the peripheral, and what one that holds zeros sends. */
 export function explainBle(config: BleConfig): readonly Explanation[] {
-  return config.devices.flatMap((device, index) => {
+  const { devices } = config;
+  return devices.flatMap((device, index) => {
     const uplink = new DeviceUplink(device, { strategy: undefined, extension: undefined });
     const items = [
       ...[...uplink.reads, ...uplink.notifies].flatMap((group) => group.items),
@@ -21,7 +24,12 @@ export function explainBle(config: BleConfig): readonly Explanation[] {
     ];
     return (["telemetry", "attributes"] as const).flatMap((section) =>
       device[section].map((item, place) => ({
-        path: `devices[${index}].${section}[${place}]`,
+        path: formatPath([
+          "devices",
+          indexInFile(devices, index),
+          section,
+          indexInFile(device[section], place),
+        ]),
         request: requestText(device, item),
         sends: exampleOf(
           uplink,

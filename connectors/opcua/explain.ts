@@ -1,3 +1,4 @@
+import { indexInFile } from "#sdk/config-places";
 import type { Explanation } from "#sdk/connector";
 import type { DeviceData } from "#sdk/model";
 import type { OpcuaConfig } from "./config.ts";
@@ -30,12 +31,12 @@ function explainMapping(mapping: Mapping, server: ServerConfig): readonly Explan
     sends: exampleOf(point, mapping),
   }));
   const updates = mapping.updates.map(({ key, node, timeoutMs }, index) => ({
-    path: `${path}.attributes_updates[${index}]`,
+    path: `${path}.attributes_updates[${indexInFile(config.attributes_updates, index)}]`,
     request: `shared attribute ${key}: write to ${nodeText(node, "the device")}, within ${timeoutMs} ms`,
     sends: null,
   }));
   const methods = config.rpc_methods.map(({ method, arguments: given, timeout }, index) => ({
-    path: `${path}.rpc_methods[${index}]`,
+    path: `${path}.rpc_methods[${indexInFile(config.rpc_methods, index)}]`,
     request: `RPC ${method}: call the method ${method} of the device with ${given.length} argument${given.length === 1 ? "" : "s"}, within ${timeout} ms`,
     sends: null,
   }));

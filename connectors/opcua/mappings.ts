@@ -1,4 +1,5 @@
 import { formatPath } from "#sdk/config";
+import { indexInFile } from "#sdk/config-places";
 import type { ReportStrategy } from "#sdk/model";
 import { toReportStrategy } from "#sdk/report-strategy";
 import {
@@ -55,15 +56,17 @@ export interface Mapping {
 
 /** Reads the expressions of the mappings. The schema has refused those that cannot be read. */
 export function compileMappings(configs: readonly MappingConfig[]): readonly Mapping[] {
-  return configs.map((config, index) => compileMapping(config, ["mapping", index]));
+  return configs.map((config, index) =>
+    compileMapping(config, ["mapping", indexInFile(configs, index)]),
+  );
 }
 
 function compileMapping(config: MappingConfig, path: readonly (string | number)[]): Mapping {
   const { deviceInfo } = config;
   const point =
-    (section: Point["section"], list: string) =>
+    (section: Point["section"], list: "attributes" | "timeseries") =>
     (one: AttributePoint | TimeseriesPoint, index: number): Point => ({
-      path: formatPath([...path, list, index]),
+      path: formatPath([...path, list, indexInFile(config[list], index)]),
       key: one.key,
       section,
       source: sourceOf(one),

@@ -75,3 +75,27 @@ test("explainOpcua() shows what goes up", () => {
     { ...device, telemetry: [{ values: { t: "<value of the node>" } }] },
   ]);
 });
+
+test("explainOpcua() names the place in the file, also behind an entry that is left out", () => {
+  const { config } = readOpcuaConfig({
+    server: { url: "10.0.0.5:4840" },
+    mapping: [
+      { deviceNodePattern: "Root\\.Objects\\.[", deviceInfo: {} },
+      {
+        deviceNodePattern: "Root\\.Objects\\.Pump",
+        deviceInfo: { deviceNameExpression: "Pump", deviceProfileExpression: "default" },
+        timeseries: [
+          { key: "bad", value: 5 },
+          { key: "t", value: "ns=2;i=1" },
+        ],
+        rpc_methods: [{ method: 7 }, { method: "Reset" }],
+      },
+    ],
+  });
+  expect(explainOpcua(config).map(({ path }) => path)).toEqual([
+    "server",
+    "mapping[1].deviceNodePattern",
+    "mapping[1].timeseries[1]",
+    "mapping[1].rpc_methods[1]",
+  ]);
+});
