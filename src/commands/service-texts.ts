@@ -3,6 +3,12 @@ import { recordLine, type ServicePlan } from "./service-plan.ts";
 /** Who wrote a file, in its first lines. */
 const WRITTEN = `Written by "tbgw service install"; the next one writes it again.`;
 
+/**
+ * The run time's allocator looks every few hundred milliseconds whether memory can go back to the system. Every 30 s does as well and lets an idle
+ * processor sleep: with the platform away 290 instead of 586 context switches a minute, at 0.5 MB more memory.
+ */
+const QUIET_ALLOCATOR = "MIMALLOC_PURGE_HOLES_MIN_INTERVAL=30000";
+
 /** Text of `/etc/systemd/system/tbgw.service`. Settings of a person go to `systemctl edit tbgw`. */
 export function systemdUnit(plan: ServicePlan): string {
   const { user, binary, configDir, dataDir } = plan;
@@ -18,6 +24,7 @@ StartLimitIntervalSec=0
 Type=notify
 # An upgrade that was cut short is taken back, by the program before it; as root, for the files are root's.
 ExecStartPre=-+/bin/sh -c 'test ! -e ${binary}.upgrading || exec ${binary}.previous upgrade --recover --no-restart'
+Environment=${QUIET_ALLOCATOR}
 ExecStart=${binary} run --config ${configDir} --data ${dataDir}
 ExecReload=/bin/kill -HUP $MAINPID
 User=${user}
@@ -80,6 +87,7 @@ description="ThingsBoard IoT gateway"
 description_reload="Take changed configuration files without a restart"
 extra_started_commands="reload"
 
+export ${QUIET_ALLOCATOR}
 supervisor="supervise-daemon"
 command="$tbgw_binary"
 command_args="run --config '$tbgw_config' --data '$tbgw_data' --log-file '$tbgw_log'"
@@ -202,6 +210,7 @@ export function cronScript(plan: ServicePlan): string {
 ${recordLine(plan)}
 # Starts the gateway unless it runs: cron calls this as the machine starts, and every minute.
 PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+export ${QUIET_ALLOCATOR}
 umask 027
 cd / || exit 1
 mkdir -p ${plan.dataDir}/logs || exit 1

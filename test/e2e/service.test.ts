@@ -14,6 +14,12 @@ function changes({ out }: Ended): readonly string[] {
   return out.split("\n").filter((line) => /^(wrote|rewrote|made|gave|linked|runs)/.test(line));
 }
 
+/** Whether a gateway was started with the setting that keeps an idle processor asleep. */
+async function isQuiet(sandbox: ServiceSandbox, pid: number | undefined): Promise<boolean> {
+  const { out } = await sandbox.run(`tr '\\0' '\\n' </proc/${pid}/environ`);
+  return out.split("\n").includes("MIMALLOC_PURGE_HOLES_MIN_INTERVAL=30000");
+}
+
 describe("tbgw service", () => {
   test(
     "under OpenRC: starts as its own user, comes back after a kill, reloads, stops, goes without a trace",
@@ -32,6 +38,7 @@ describe("tbgw service", () => {
       const said = await sandbox.run("tbgw service status");
       expect([said.code, said.out.split("\n")[0]]).toEqual([0, "openrc: started"]);
       expect(await sandbox.run("rc-service tbgw reload")).toMatchObject({ code: 0 });
+      expect(await isQuiet(sandbox, first)).toBe(true);
       await sandbox.run(`kill -9 ${first}`);
       const second = await sandbox.nextGateway(first);
       expect(second).not.toBe(first);
@@ -112,6 +119,7 @@ describe("tbgw service", () => {
       await until("cron has called several times", async () => (await calls()) >= 3, 60_000);
       expect(await sandbox.gateways()).toBe(1);
       expect(await sandbox.gatewayPid()).toBe(first);
+      expect(await isQuiet(sandbox, first)).toBe(true);
       const more = await Promise.all(
         Array.from({ length: 4 }, () =>
           sandbox.run("su -s /bin/sh tbgw -c /usr/local/lib/tbgw/cron.sh"),

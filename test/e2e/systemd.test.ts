@@ -37,6 +37,7 @@ test.if(isPossible)(
     const process = (await sandbox.run(`cat /proc/${first}/status`)).out;
     expect(/^Uid:\t(\d+)/m.exec(process)?.[1]).toBe((await sandbox.run("id -u tbgw")).out.trim());
     expect(/^CapEff:\t(\w+)/m.exec(process)?.[1]).toBe("0000000000000000");
+    expect((await sandbox.run(`cat /proc/${first}/environ`)).out).toContain("MIMALLOC_PURGE_HOLES");
     expect(await sandbox.run("systemctl reload tbgw")).toMatchObject({ code: 0 });
     const said = await sandbox.run("tbgw service status");
     expect([said.code, said.out.split("\n")[0]]).toEqual([0, "systemd: active"]);
