@@ -1,20 +1,7 @@
 import { createServer } from "node:net";
 
-/** A port of 127.0.0.1 that was free a moment ago, for a process that cannot tell which one it took. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  server.once("error", reject);
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address();
-    resolve(typeof address === "object" && address !== null ? address.port : 0);
-  });
-  const port = await promise;
-  const closed = Promise.withResolvers<void>();
-  server.close(() => closed.resolve());
-  await closed.promise;
-  return port;
-}
+/** A port that nobody uses, for a process that cannot tell which one it took. */
+export { freePort } from "../../src/demo/free-port.ts";
 
 /** The first of `count` ports of 127.0.0.1 in a row that were free a moment ago, outside the range the system gives out by itself. */
 export async function freePortRow(count: number): Promise<number> {
