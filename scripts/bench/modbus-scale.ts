@@ -6,6 +6,7 @@ import { systemClock } from "../../src/sdk/clock.ts";
 import { BINARY } from "../../test/support/gateway-process.ts";
 import { until } from "../../test/support/until.ts";
 import { AckingPeer } from "./acking-peer.ts";
+import { mainFile } from "./main-file.ts";
 import { processStats } from "./process-stats.ts";
 
 const FOREVER = new AbortController().signal;
@@ -186,18 +187,7 @@ async function writeConfig(
 ): Promise<void> {
   const { platformPort, ports, floats, periodMs } = options;
   await mkdir(join(dir, "config"));
-  const main = {
-    thingsboard: {
-      host: "127.0.0.1",
-      port: platformPort,
-      remoteConfiguration: false,
-      security: { accessToken: "GATEWAY_TOKEN" },
-      statistics: { enable: false },
-    },
-    storage: { type: "sqlite" },
-    connectors: [{ type: "modbus", name: "Plant", configuration: "modbus.json" }],
-    tbgw: { web: { enabled: false } },
-  };
+  const main = mainFile("modbus", platformPort);
   const slaves = ports.flatMap((port) =>
     Array.from({ length: UNITS }, (_, unit) => ({
       deviceName: `dev-${port}-${unit + 1}`,

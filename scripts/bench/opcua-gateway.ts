@@ -6,6 +6,7 @@ import { askGateway } from "../../src/service/status-client.ts";
 import type { ConnectorReport } from "../../src/service/status-protocol.ts";
 import { BINARY } from "../../test/support/gateway-process.ts";
 import { AckingPeer } from "./acking-peer.ts";
+import { mainFile } from "./main-file.ts";
 import { Rounds } from "./opcua-rounds.ts";
 
 /** Objects of the simulator, each with as many nodes. */
@@ -89,18 +90,7 @@ async function writeConfig(
   }: { readonly url: string; readonly items: number; readonly platformPort: number },
 ): Promise<void> {
   await mkdir(join(dir, "config"));
-  const main = {
-    thingsboard: {
-      host: "127.0.0.1",
-      port: platformPort,
-      remoteConfiguration: false,
-      security: { accessToken: "GATEWAY_TOKEN" },
-      statistics: { enable: false },
-    },
-    storage: { type: "sqlite" },
-    connectors: [{ type: "opcua", name: "Plant", configuration: "opcua.json" }],
-    tbgw: { web: { enabled: false } },
-  };
+  const main = mainFile("opcua", platformPort);
   const mapping = Array.from({ length: DEVICES }, (_, device) => ({
     deviceNodePattern: `Root\\.Objects\\.Device${device}`,
     deviceInfo: { deviceNameExpression: `Device ${device}` },
